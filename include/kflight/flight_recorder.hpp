@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// flight_recorder.hpp - record the kernel's scheduling and syscalls into a rolling window in memory, and write the window
+// out while recording goes on. The shape is that of Go's runtime/trace.FlightRecorder, from outside the program.
+//
+//   kflight::FlightRecorder recorder{{.min_age = 10s, .target = {.pids = {1234}}}};
+//   if (auto started = recorder.start(); !started) fail(started.error().what);
+//   ...
+//   recorder.write_to(sink);
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kflight/byte_sink.hpp"
+#include "kflight/dump.hpp"
+#include "kflight/result.hpp"
+
+namespace kflight {
+
+// Whose syscalls are recorded and watched. Scheduling events are system-wide unless ProbeSet::scope says otherwise.
+struct Target {
+  std::vector<std::uint32_t> pids;      // processes (thread group ids; a thread's id means its process)
+  std::vector<std::string> comm_globs;  // every process whose name matches, now and later; * ? [a-z]
+  bool everyone = false;
+  bool follow = true;                   // children forked later belong to it too
+};
+
+enum class Syscalls {
+  kAuto,     // slow when a trigger needs durations, else blocked
+  kBlocked,  // only from registers at switch-outs: costs nothing to calls that do not block
+  kSlow,     // the target's calls that last longer than slow_floor or were switched out
+  kAll,      // every call of the target
+};
+
+enum class Scope { kSystem, kTarget };
+
+struct ProbeSet {
+  Syscalls syscalls = Syscalls::kAuto;
+  Scope scope = Scope::kSystem;
+  std::chrono::nanoseconds slow_floor = std::chrono::microseconds(100);
+  static ProbeSet defaults() { return {}; }
+};
+
+// One trigger, from text such as "syscall:fsync>20ms". See `kflight record --help` for the grammar.
+struct TriggerSpec {
+  std::string text;
+};
+
+struct FlightRecorderConfig {
+  std::chrono::nanoseconds min_age = std::chrono::seconds(10);  // keep at least this much ...
+  std::uint64_t max_bytes = 64ull << 20;                        // ... unless this is reached first
+  Target target;
+  ProbeSet probes = ProbeSet::defaults();
+  std::vector<TriggerSpec> triggers;
+  std::chrono::nanoseconds post = std::chrono::milliseconds(500);  // go on recording after a trigger before the dump
+  std::uint64_t ring_bytes = 8ull << 20;                        // kernel buffer per 16 CPUs
+  std::string command_text;                                     // for the dump's metadata only
+
+  // Called on the recorder's own thread when a trigger fired and `post` has passed. Must not block for long; write_to may
+  // be called from another thread. Without it, triggers are counted only.
+  std::function<void(const Cause&)> on_trigger;
+  // A call that a dump reported as in flight has returned (kf_ctl::type is KF_CTL_RESOLVED). Same thread, same rule.
+  std::function<void(const kf_ctl&)> on_resolved;
+  // A target process has exited; `left` processes of the target remain. Same thread, same rule.
+  std::function<void(std::uint32_t tgid, std::uint32_t exit_status, std::uint64_t left)> on_target_exit;
+};
+
+struct RecorderStats {
+  WindowInfo window;
+  LossInfo losses;
+  OwnCost cost;
+  std::uint64_t events_seen = 0;      // since start, lost ones included
+  std::uint64_t hits_seen = 0;
+  std::uint64_t events_evicted = 0;
+  std::uint64_t chunks_seen = 0;
+  std::uint64_t triggers_fired = 0;   // rule matches, merged ones included
+  std::uint64_t dumps_written = 0;
+  std::uint64_t targets_alive = 0;    // processes; 0 with Target::everyone
+  double events_per_second = 0;       // over the last second or so
+};
+
+// Thread-safe: every member function may be called from any thread, except the constructor and destructor.
+class FlightRecorder {
+ public:
+  explicit FlightRecorder(FlightRecorderConfig config);  // cannot fail; nothing is loaded yet
+  ~FlightRecorder();                                     // stop()
+  FlightRecorder(const FlightRecorder&) = delete;
+  FlightRecorder& operator=(const FlightRecorder&) = delete;
+
+  // Loads and attaches the BPF programs, takes the first task snapshot, starts the consumer thread. Needs root (or
+  // CAP_BPF + CAP_PERFMON and what reading other tasks needs); the error names what is missing. After a failure the
+  // recorder can be started again.
+  Result<> start();
+  void stop() noexcept;                                  // idempotent; waits for a running write_to
+  bool enabled() const noexcept;
+
+  // Flushes every CPU, then writes the window as a .kfr file's bytes; recording goes on. Returns the bytes written. A
+  // second concurrent call fails with kBusy. `cause` goes into the dump.
+  Result<std::uint64_t> write_to(ByteSink& sink, const Cause& cause = {});
+
+  RecorderStats stats() const;
+  const FlightRecorderConfig& config() const noexcept;
+  std::vector<std::string> missing_features() const;     // what this kernel lacks, and what that means
+
+  struct Impl;
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace kflight

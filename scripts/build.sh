@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Configures and builds one preset in .build/PRESET (or $KF_BUILD_DIR). Usage: scripts/build.sh [dev|release|asan|tsan] [ninja targets...]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+preset=${1:-dev}
+shift || true
+init=scripts/cmake/presets/$preset.cmake
+[ -f "$init" ] || { echo "build.sh: no preset '$preset'; there are: $(ls scripts/cmake/presets | sed 's/\.cmake//' | xargs)" >&2; exit 2; }
+dir=${KF_BUILD_DIR:-.build/$preset}
+if [ ! -f "$dir/build.ninja" ]; then
+  cmake -S . -B "$dir" -G Ninja -C "$init" ${KF_CMAKE_ARGS:-} >&2
+fi
+cmake --build "$dir" -- "$@"

@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: Apache-2.0
+# Compile flags all of our targets share, as one interface target.
+add_library(kf_compile INTERFACE)
+target_compile_options(kf_compile INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Wno-missing-field-initializers)
+if(KFLIGHT_WERROR)
+  target_compile_options(kf_compile INTERFACE -Werror)
+endif()
+if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
+  target_compile_options(kf_compile INTERFACE -Wthread-safety)
+endif()
+if(KFLIGHT_SANITIZE)
+  target_compile_options(kf_compile INTERFACE -fsanitize=${KFLIGHT_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(kf_compile INTERFACE -fsanitize=${KFLIGHT_SANITIZE})
+endif()
+target_include_directories(kf_compile INTERFACE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/userspace)
+target_compile_definitions(kf_compile INTERFACE KFLIGHT_VERSION="${PROJECT_VERSION}")

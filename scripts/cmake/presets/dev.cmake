@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: Apache-2.0
+set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "")
+set(KFLIGHT_SANITIZE "" CACHE STRING "")
