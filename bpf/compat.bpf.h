@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+ *
+ * compat.bpf.h - where kernels differ. Each shim names what changed, when, and when it can go. Decisions are made from
+ * BTF (CO-RE existence checks, or a flag the loader found in BTF), never from a version number.
+ */
+#ifndef KFLIGHT_COMPAT_BPF_H
+#define KFLIGHT_COMPAT_BPF_H
+
+#include "core.bpf.h"
+
+#define PF_KTHREAD 0x00200000
+#define PF_IO_WORKER 0x00000010
+#define PF_USER_WORKER 0x00004000
+#define TASK_WAKING 0x200
+#define TASK_DEAD 0x80
+
+/* 5.14 renamed task_struct.state (long) to __state (unsigned int), 2f064a59a11f. Goes when the floor is 5.14. */
+static __always_inline u32 task_state(struct task_struct *task) {
+  if (bpf_core_field_exists(task->__state)) return task->__state;
+  return (u32)((struct task_struct___pre514 *)task)->state;
+}
+
+/* 5.16 moved task_struct.cpu into thread_info on x86 and arm64, bcf9033e5449. Goes when the floor is 5.16. */
+static __always_inline u32 task_cpu(struct task_struct *task) {
+  if (bpf_core_field_exists(task->thread_info.cpu)) return task->thread_info.cpu;
+  return ((struct task_struct___pre516 *)task)->cpu;
+}
+
+/* 6.18 marks tasks of a throttled cgroup. Older kernels: the counter of the run queue the task is on. */
+static __always_inline u32 task_throttled(struct task_struct *task) {
+  struct task_struct___throttled *t = (void *)task;
+  if (bpf_core_field_exists(t->throttled)) return t->throttled;
+  return 0;
+}
+
+/* What interrupted what: bits of preempt_count. On x86 it is a per-CPU variable, __preempt_count, which lived in pcpu_hot
+ * from 6.2 (64701838bf05) to 6.14 (46e8fff6d45f); on arm64 it is in thread_info. */
+#if defined(__TARGET_ARCH_x86)
+extern const int __preempt_count __ksym __weak;
+extern const struct pcpu_hot pcpu_hot __ksym __weak;
+#endif
+
+static __always_inline u32 waker_context(void) {
+  u32 count = 0;
+#if defined(__TARGET_ARCH_x86)
+  if (config.preempt_count_home == 1 && &__preempt_count) {
+    const int *p = bpf_this_cpu_ptr(&__preempt_count);
+    count = *p;
+  } else if (config.preempt_count_home == 2 && &pcpu_hot) {
+    const struct pcpu_hot *p = bpf_this_cpu_ptr(&pcpu_hot);
+    count = p->preempt_count;
+  }
+#endif
+  if (count & 0xf00000) return KF_CTX_NMI;
+  if (count & 0x0f0000) return KF_CTX_HARDIRQ;
+  if (count & 0x000100) return KF_CTX_SOFTIRQ; /* serving one; 0x200 and up only mean they are disabled */
+  return KF_CTX_TASK;
+}
+
+/* Registers a task saved when it entered the kernel. bpf_task_pt_regs exists since 5.15 (dd6e10fbd9fb). Before, blocked
+ * calls are not known. Only for tasks with a user side. */
+static __always_inline struct pt_regs *task_user_regs(struct task_struct *task) {
+  if (!config.has_task_pt_regs) return NULL;
+  if (task->flags & (PF_KTHREAD | PF_IO_WORKER | PF_USER_WORKER)) return NULL;
+  return (struct pt_regs *)bpf_task_pt_regs(task);
+}
+
+#if defined(__TARGET_ARCH_x86)
+static __always_inline s64 regs_nr(struct pt_regs *regs) { return (s64)regs->orig_ax; } /* negative: not in a call */
+static __always_inline u64 regs_arg0(struct pt_regs *regs) { return regs->di; }
+static __always_inline u64 regs_arg1(struct pt_regs *regs) { return regs->si; }
+static __always_inline u64 regs_arg2(struct pt_regs *regs) { return regs->dx; }
+static __always_inline u64 regs_arg3(struct pt_regs *regs) { return regs->r10; }
+static __always_inline u64 regs_arg4(struct pt_regs *regs) { return regs->r8; }
+static __always_inline u64 regs_arg5(struct pt_regs *regs) { return regs->r9; }
+#define TS_COMPAT 2u /* thread_info.status: entered through the 32-bit gate */
+static __always_inline u32 task_abi(struct task_struct *task, s64 nr) {
+  if (task->thread_info.status & TS_COMPAT) return KF_ABI_COMPAT;
+  return (nr & 0x40000000) ? KF_ABI_X32 : KF_ABI_NATIVE;
+}
+#else
+static __always_inline s64 regs_nr(struct pt_regs *regs) { return regs->syscallno; }
+static __always_inline u64 regs_arg0(struct pt_regs *regs) { return regs->orig_x0; }
+static __always_inline u64 regs_arg1(struct pt_regs *regs) { return regs->regs[1]; }
+static __always_inline u64 regs_arg2(struct pt_regs *regs) { return regs->regs[2]; }
+static __always_inline u64 regs_arg3(struct pt_regs *regs) { return regs->regs[3]; }
+static __always_inline u64 regs_arg4(struct pt_regs *regs) { return regs->regs[4]; }
+static __always_inline u64 regs_arg5(struct pt_regs *regs) { return regs->regs[5]; }
+static __always_inline u32 task_abi(struct task_struct *task, s64 nr) { return KF_ABI_NATIVE; }
+#endif
+
+static __always_inline u32 native_nr(s64 nr) { return (u32)nr & ~0x40000000u; }
+
+/* Packs the call described by regs; 1..4 words at out. */
+static __always_inline u32 put_call(u64 *out, struct task_struct *task, struct pt_regs *regs, s64 nr) {
+  u32 abi = task_abi(task, nr);
+  u32 n = native_nr(nr);
+  u32 taken = abi == KF_ABI_NATIVE && n < KF_SYS_TABLE ? config.sys_args[n & (KF_SYS_TABLE - 1)] : KF_ARGS_0;
+  if (taken == KF_ARGS_NONE) return kf_put_sys(out, n, abi, KF_ARGS_NONE, 0, 0, 0, 0);
+  if (taken == KF_ARGS_0) return kf_put_sys(out, n, abi, KF_ARGS_0, regs_arg0(regs), 0, 0, 0);
+  return kf_put_sys(out, n, abi, taken, regs_arg0(regs), regs_arg1(regs), regs_arg2(regs), regs_arg3(regs));
+}
+
+#endif

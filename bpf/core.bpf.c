@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* core.bpf.c - owns the maps and the configuration that core.bpf.h declares, and the flush program that a dump runs on
+ * every CPU so that nothing recent stays behind in a batch. */
+#include "compat.bpf.h"
+#include "core.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+const volatile struct kf_config config = {};
+
+struct batches_map batches SEC(".maps");
+struct nested_map nesteds SEC(".maps");
+struct calls_map calls SEC(".maps");
+struct open_calls_map open_calls SEC(".maps");
+struct targets_map targets SEC(".maps");
+struct watched_map watched SEC(".maps");
+struct control_map control SEC(".maps");
+struct ring_map ring_template SEC(".maps"); /* shape of the inner maps; the loader makes the real ones */
+struct rings_map rings SEC(".maps");
+
+u32 target_gen = 1;
+u32 watched_count = 0;
+struct counters counters = {};
+
+/* Says that the current task is in a call that it entered some time ago; its end is still to come. */
+static __always_inline u32 put_open_call(struct batch *b, u64 now, u64 *out) {
+  u32 zero = 0;
+  struct cpu_call *c = bpf_map_lookup_elem(&calls, &zero);
+  if (!c || !c->tid || c->tid != b->running) return 0;
+  struct task_struct *task = bpf_get_current_task_btf();
+  if (task->pid != (s32)c->tid) return 0;
+  struct pt_regs *regs = task_user_regs(task);
+  if (!regs) return 0;
+  u32 n = 2 + put_call(out + 2, task, regs, c->nr);
+  out[1] = now - c->enter_ns;
+  out[0] = kf_word_generic(KF_GEN_SYSCALL_OPEN, n, 0, 0);
+  return n;
+}
+
+/* Run through BPF_PROG_RUN on each CPU. Returns 1 when it interrupted the owner of the batch: try again. */
+SEC("raw_tp")
+int kf_flush(void *ctx) {
+  struct batch *b = this_batch();
+  if (!b) return 0;
+  if (b->busy) return 1;
+  b->busy = 1;
+  barrier();
+  if (b->n) {
+    u64 now = bpf_ktime_get_boot_ns();
+    if (now > b->last_ns && b->n < KF_CHUNK_WORDS) {
+      u32 n = b->n;
+      u32 words = put_open_call(b, now, &b->words[(n + 1) & KF_BATCH_MASK]);
+      if (words) {
+        b->words[n & KF_BATCH_MASK] = kf_pack_time(now - b->last_ns);
+        b->n = n + 1 + words;
+        b->last_ns = now;
+        b->events++;
+        b->hits++;
+        b->events_total++;
+      }
+    }
+    kf_send(b, KF_CHUNK_FLUSHED);
+  }
+  barrier();
+  b->busy = 0;
+  return 0;
+}
+
+/* The recorder's own process id as BPF sees it: differs from getpid() inside a PID namespace. */
+SEC("raw_tp")
+int kf_whoami(void *ctx) { return bpf_get_current_pid_tgid() >> 32; }

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+ *
+ * core.bpf.h - the event path inside the kernel: maps, configuration and the per-CPU batch.
+ *
+ * Every program does the same three things: kf_begin() finds this CPU's batch and the place for the next words, the
+ * program packs them there with a kf_put_* of wire.h, kf_end() accounts for them. A full batch leaves as one ring-buffer
+ * record. Nothing locks: a batch belongs to its CPU, and `busy` turns away whoever interrupts its owner. Interrupts nest
+ * strictly, so a plain store after a plain load suffices; the interrupting event travels alone, in a record of its own.
+ */
+#ifndef KFLIGHT_CORE_BPF_H
+#define KFLIGHT_CORE_BPF_H
+
+#include "vmlinux.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "kflight/wire.h"
+
+#define barrier() asm volatile("" ::: "memory")
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+/* Written by the loader before load: the verifier removes what is switched off. */
+extern const volatile struct kf_config config;
+
+#define KF_BATCH_MASK 511 /* next power of two above KF_CHUNK_WORDS, minus one */
+#define KF_BATCH_ROOM (KF_BATCH_MASK + 1 + KF_EVENT_WORDS_MAX)
+
+struct batch {
+  u32 busy;        /* somebody on this CPU is between kf_begin and kf_end */
+  u32 n;           /* words used */
+  u32 events;      /* in the batch */
+  u32 hits;
+  u32 seq;         /* of the chunk being filled */
+  u32 running;     /* task that runs on this CPU, as the events so far tell */
+  u32 wake_tid;    /* wakee of the last WAKING, while its wakeup may still be merged into it */
+  u32 wake_at;     /* index of its first word */
+  u64 wake_ns;
+  u64 last_ns;     /* time of the last event */
+  u64 events_total;
+  u64 nested_total;
+  struct kf_chunk head; /* head and words stay together: they leave as one record */
+  u64 words[KF_BATCH_ROOM];
+};
+
+struct nested {
+  u32 busy;
+  u32 reserved;
+  struct kf_chunk head;
+  u64 words[KF_EVENT_WORDS_MAX];
+};
+
+/* The syscall the current task of this CPU is in, as long as it has not been switched out: a call that never blocks
+ * touches no other map. */
+struct cpu_call {
+  u32 tid;            /* 0: none */
+  u32 nr;
+  u64 enter_ns;
+  u32 checked_tgid;   /* result of the last target look-up on this CPU ... */
+  u32 is_target;
+  u32 checked_gen;    /* ... valid while target_gen is this */
+  u32 reserved;
+};
+
+/* A call whose task was switched out. Kept after the call's end (enter_ns 0) so that the next one reuses the entry. */
+struct open_call {
+  u64 enter_ns;
+  u32 nr;
+  u32 tgid;
+};
+
+struct counters {
+  u64 control_lost;
+  u64 inflight_lost;
+  u64 control_merged;
+};
+
+struct batches_map {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, u32);
+  __type(value, struct batch);
+};
+struct nested_map {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, u32);
+  __type(value, struct nested);
+};
+struct calls_map {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, u32);
+  __type(value, struct cpu_call);
+};
+struct open_calls_map {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 16384);
+  __type(key, u32);
+  __type(value, struct open_call);
+};
+struct targets_map { /* tgid -> 1 */
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 65536);
+  __type(key, u32);
+  __type(value, u32);
+};
+struct watched_map { /* tid -> enter_ns of a call that a dump reported as in flight */
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 1024);
+  __type(key, u32);
+  __type(value, u64);
+};
+struct control_map {
+  __uint(type, BPF_MAP_TYPE_RINGBUF);
+  __uint(max_entries, 256 * 1024);
+};
+struct ring_map {
+  __uint(type, BPF_MAP_TYPE_RINGBUF);
+  __uint(max_entries, 8 * 1024 * 1024);
+};
+struct rings_map { /* one data ring per config.cpus_per_ring CPUs */
+  __uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+  __uint(max_entries, 1);
+  __type(key, u32);
+  __array(values, struct ring_map);
+};
+
+extern struct batches_map batches SEC(".maps");
+extern struct nested_map nesteds SEC(".maps");
+extern struct calls_map calls SEC(".maps");
+extern struct open_calls_map open_calls SEC(".maps");
+extern struct targets_map targets SEC(".maps");
+extern struct watched_map watched SEC(".maps");
+extern struct control_map control SEC(".maps");
+extern struct rings_map rings SEC(".maps");
+
+/* Read and written by userspace while the programs run. */
+extern u32 target_gen;     /* changes whenever targets does */
+extern u32 watched_count;
+extern struct counters counters;
+
+/* ------------------------------------------------------------------ the batch */
+
+static __always_inline struct batch *this_batch(void) {
+  u32 zero = 0;
+  return bpf_map_lookup_elem(&batches, &zero);
+}
+
+/* Hands the batch over and starts the next one. Caller has set busy. A full ring loses the chunk; the gap in seq and the
+ * jump of events_before say so to the reader, with the times around it. */
+static __always_inline void kf_send(struct batch *b, u32 flags) {
+  u32 lane = bpf_get_smp_processor_id();
+  u32 group = config.n_rings > 1 ? lane / (config.cpus_per_ring ? config.cpus_per_ring : 1) : 0;
+  u32 n = b->n;
+  if (n > KF_BATCH_ROOM) n = KF_BATCH_ROOM; /* cannot be; tells the verifier */
+  b->head.magic = KF_CHUNK_MAGIC;
+  b->head.flags = flags;
+  b->head.lane = lane;
+  b->head.n_words = n;
+  b->head.seq = b->seq;
+  b->head.last_ns = b->last_ns;
+  b->head.events_before = b->events_total - b->events;
+  b->head.nested_before = b->nested_total;
+  b->head.n_events = b->events;
+  b->head.n_hits = b->hits;
+  void *ring = bpf_map_lookup_elem(&rings, &group);
+  if (ring) {
+    u64 wake = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) >= config.wake_bytes ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+    bpf_ringbuf_output(ring, &b->head, sizeof(struct kf_chunk) + (u64)n * 8, wake);
+  }
+  b->seq++;
+  b->n = 0;
+  b->events = 0;
+  b->hits = 0;
+  b->wake_tid = 0;
+}
+
+/* Where the next event's words go. */
+struct slot {
+  struct batch *batch;
+  struct nested *nested; /* not NULL: this event travels alone */
+  u64 *out;              /* room for KF_EVENT_WORDS_MAX words */
+  u64 now;
+  u64 dt;
+};
+
+static __always_inline bool kf_begin_nested(struct slot *s, struct batch *b, u32 running) {
+  u32 zero = 0;
+  u64 number = b->nested_total++;
+  struct nested *nest = bpf_map_lookup_elem(&nesteds, &zero);
+  if (!nest || nest->busy) return false; /* interrupt in interrupt in program: the number is its gravestone */
+  nest->busy = 1;
+  barrier();
+  nest->head.nested_before = number;
+  nest->head.cur_tid = running;
+  s->nested = nest;
+  s->out = nest->words;
+  s->now = bpf_ktime_get_boot_ns();
+  s->dt = 0;
+  return true;
+}
+
+/* `running` is the task on this CPU, the one that is about to leave at a switch. False: the event is lost, accounted. */
+static __always_inline bool kf_begin(struct slot *s, u32 running) {
+  struct batch *b = this_batch();
+  if (!b) return false;
+  s->batch = b;
+  s->nested = NULL;
+  if (unlikely(b->busy)) return kf_begin_nested(s, b, running);
+  b->busy = 1;
+  barrier();
+  u64 now = bpf_ktime_get_boot_ns();
+  if (unlikely(now < b->last_ns)) now = b->last_ns; /* the fast clock may step back by < 1 us */
+  u32 n = b->n;
+  if (n >= KF_CHUNK_WORDS || (n && now - b->head.base_ns > config.flush_age_ns)) {
+    kf_send(b, n >= KF_CHUNK_WORDS ? 0 : KF_CHUNK_FLUSHED);
+    n = 0;
+  }
+  u64 dt = now - b->last_ns;
+  if (n == 0) {
+    b->head.base_ns = now;
+    b->head.cur_tid = running;
+    dt = 0;
+  } else {
+    if (unlikely(b->running != running)) {
+      b->words[n & KF_BATCH_MASK] = kf_pack_current(running);
+      n++;
+    }
+    if (dt > KF_DT_MASK) {
+      b->words[n & KF_BATCH_MASK] = kf_pack_time(dt);
+      n++;
+      dt = 0;
+    }
+    b->n = n;
+  }
+  b->running = running;
+  s->now = now;
+  s->dt = dt;
+  s->out = &b->words[n & KF_BATCH_MASK];
+  return true;
+}
+
+static __always_inline void kf_end(struct slot *s, u32 words) {
+  struct batch *b = s->batch;
+  if (unlikely(s->nested != NULL)) {
+    struct nested *nest = s->nested;
+    u32 lane = bpf_get_smp_processor_id();
+    u32 group = config.n_rings > 1 ? lane / (config.cpus_per_ring ? config.cpus_per_ring : 1) : 0;
+    if (words > KF_EVENT_WORDS_MAX) words = KF_EVENT_WORDS_MAX;
+    nest->head.magic = KF_CHUNK_MAGIC;
+    nest->head.flags = KF_CHUNK_NESTED;
+    nest->head.lane = lane;
+    nest->head.n_words = words;
+    nest->head.seq = 0;
+    nest->head.base_ns = s->now;
+    nest->head.last_ns = s->now;
+    nest->head.events_before = 0;
+    nest->head.n_events = 1;
+    nest->head.n_hits = 1;
+    void *ring = bpf_map_lookup_elem(&rings, &group);
+    if (ring)
+      bpf_ringbuf_output(ring, &nest->head, sizeof(struct kf_chunk) + (u64)words * 8, BPF_RB_NO_WAKEUP);
+    barrier();
+    nest->busy = 0;
+    return;
+  }
+  b->n += words;
+  b->last_ns = s->now;
+  b->events++;
+  b->hits++;
+  b->events_total++;
+  barrier();
+  b->busy = 0;
+}
+
+/* ------------------------------------------------------------------ targets */
+
+/* At most one hash look-up per change of process on a CPU. */
+static __always_inline bool is_target_now(struct cpu_call *c, u32 tgid) {
+  if (config.everyone) return tgid != config.own_tgid;
+  if (c->checked_tgid != tgid || c->checked_gen != target_gen) {
+    c->is_target = bpf_map_lookup_elem(&targets, &tgid) != NULL && tgid != config.own_tgid;
+    c->checked_gen = target_gen;
+    c->checked_tgid = tgid;
+  }
+  return c->is_target;
+}
+
+static __always_inline bool is_target(u32 tgid) {
+  return config.everyone || bpf_map_lookup_elem(&targets, &tgid) != NULL;
+}
+
+/* ------------------------------------------------------------------ control ring */
+
+static __always_inline struct kf_ctl *control_reserve(void) {
+  struct kf_ctl *r = bpf_ringbuf_reserve(&control, sizeof(*r), 0);
+  if (!r) {
+    __sync_fetch_and_add(&counters.control_lost, 1);
+    return NULL;
+  }
+  __builtin_memset(r, 0, sizeof(*r));
+  return r;
+}
+
+#endif

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* sched.bpf.c - who runs where, who woke whom, who came and went.
+ *
+ * Programs take the raw context (u64 *ctx) because the same program must load on kernels whose tracepoints have other
+ * argument counts: an argument that may be absent is read behind a flag of the configuration, and the verifier drops the
+ * dead branch. */
+#include "compat.bpf.h"
+#include "core.bpf.h"
+
+static __always_inline bool in_scope(struct task_struct *a, struct task_struct *b) {
+  if (!config.scope_target) return true;
+  return is_target(a->tgid) || is_target(b->tgid);
+}
+
+/* Moves the call that prev is in from the CPU to the task. Returns its entry time, 0 if prev is in no traced call. */
+static __always_inline u64 park_call(struct task_struct *prev, u32 tid, bool dead) {
+  u32 zero = 0;
+  struct cpu_call *c = bpf_map_lookup_elem(&calls, &zero);
+  if (!c || c->tid != tid || !tid) return 0;
+  u64 enter_ns = c->enter_ns;
+  c->tid = 0;
+  if (dead) return enter_ns;
+  struct open_call *known = bpf_map_lookup_elem(&open_calls, &tid);
+  if (known) {
+    known->nr = c->nr;
+    known->enter_ns = enter_ns;
+    return enter_ns;
+  }
+  struct open_call fresh = {.enter_ns = enter_ns, .nr = c->nr, .tgid = prev->tgid};
+  if (bpf_map_update_elem(&open_calls, &tid, &fresh, BPF_ANY)) __sync_fetch_and_add(&counters.inflight_lost, 1);
+  return enter_ns;
+}
+
+SEC("tp_btf/sched_switch")
+int kf_sched_switch(u64 *ctx) {
+  u32 preempt = (bool)ctx[0];
+  struct task_struct *prev = (struct task_struct *)ctx[1];
+  struct task_struct *next = (struct task_struct *)ctx[2];
+  u32 raw_state = config.has_prev_state ? (u32)ctx[3] : task_state(prev);
+  u32 prev_tid = prev->pid, next_tid = next->pid;
+  u32 state = kf_state_code(raw_state);
+  u32 follows = 0;
+  u64 enter_ns = 0;
+  struct slot s;
+
+  if (!in_scope(prev, next)) return 0;
+  if (config.syscalls != KF_SYSCALLS_OFF) enter_ns = park_call(prev, prev_tid, state == KF_ST_DEAD);
+
+  struct pt_regs *regs = NULL;
+  s64 nr = -1;
+  if (prev_tid && (enter_ns || (state != KF_ST_RUNNING && !preempt))) {
+    regs = task_user_regs(prev);
+    if (regs) nr = regs_nr(regs);
+    if (nr >= 0) follows = KF_SWITCH_SYS | (enter_ns ? KF_SWITCH_ENTER : 0);
+  }
+  u32 prev_prio = prev->prio, next_prio = next->prio;
+  if ((prev_prio != KF_DEFAULT_PRIO || next_prio != KF_DEFAULT_PRIO)) {
+    /* the idle task's priority says nothing */
+    if ((prev_tid && prev_prio != KF_DEFAULT_PRIO) || (next_tid && next_prio != KF_DEFAULT_PRIO))
+      follows |= KF_SWITCH_PRIO;
+  }
+
+  if (!kf_begin(&s, prev_tid)) return 0;
+  u64 *out = s.out;
+  out[0] = kf_pack_switch(s.dt, next_tid, state, preempt, BPF_CORE_READ_BITFIELD(prev, in_iowait), task_throttled(prev),
+                          (u32)(prev->nvcsw + prev->nivcsw), follows);
+  u32 n = 1;
+  if (follows & KF_SWITCH_SYS) n += put_call(out + 1, prev, regs, nr);
+  if (follows & KF_SWITCH_ENTER) out[n++] = s.now > enter_ns ? s.now - enter_ns : 0;
+  if (follows & KF_SWITCH_PRIO)
+    out[n++] = kf_pack_prio(prev_tid ? prev_prio : KF_DEFAULT_PRIO, next_tid ? next_prio : KF_DEFAULT_PRIO,
+                            prev_tid ? prev->policy : 0, next_tid ? next->policy : 0);
+  if (!s.nested) s.batch->running = next_tid;
+  kf_end(&s, n);
+  return 0;
+}
+
+SEC("tp_btf/sched_waking")
+int kf_sched_waking(u64 *ctx) {
+  struct task_struct *wakee = (struct task_struct *)ctx[0];
+  struct task_struct *waker = bpf_get_current_task_btf();
+  u32 context = waker_context();
+  u32 wakee_tid = wakee->pid;
+  u32 waker_nr = KF_WAKER_NO_SYS;
+  struct slot s;
+
+  if (context == KF_CTX_NMI || !in_scope(wakee, waker)) return 0;
+  if (context != KF_CTX_HARDIRQ) {
+    struct pt_regs *regs = task_user_regs(waker);
+    s64 nr = regs ? regs_nr(regs) : -1;
+    if (nr >= 0) waker_nr = nr < KF_WAKER_BIG_NR ? nr : KF_WAKER_BIG_NR;
+  }
+  if (!kf_begin(&s, waker->pid)) return 0;
+  s.out[0] = kf_pack_waking(s.dt, wakee_tid, context, 0, task_cpu(wakee));
+  s.out[1] = kf_pack_waking2(0, waker_nr, wakee->prio, KF_CAUSE_NONE, 0, 0);
+  if (!s.nested) {
+    s.batch->wake_tid = wakee_tid;
+    s.batch->wake_at = s.batch->n;
+    s.batch->wake_ns = s.now;
+  }
+  kf_end(&s, 2);
+  return 0;
+}
+
+/* The enqueue. When it follows its waking on the same CPU, it becomes part of that event. */
+SEC("tp_btf/sched_wakeup")
+int kf_sched_wakeup(u64 *ctx) {
+  struct task_struct *wakee = (struct task_struct *)ctx[0];
+  u32 tid = wakee->pid;
+  u32 cpu = task_cpu(wakee);
+  struct batch *b = this_batch();
+  struct slot s;
+
+  if (b && b->wake_tid == tid && !b->busy && tid) {
+    b->busy = 1;
+    barrier();
+    u64 delay = bpf_ktime_get_boot_ns() - b->wake_ns;
+    u32 at = b->wake_at;
+    bool merged = b->wake_tid == tid && delay <= KF_WAKEUP_DELAY_MAX && at < KF_CHUNK_WORDS;
+    if (merged) {
+      b->words[at & KF_BATCH_MASK] = kf_merge_wakeup(b->words[at & KF_BATCH_MASK], cpu);
+      b->words[(at & KF_BATCH_MASK) + 1] = kf_merge_delay(b->words[(at & KF_BATCH_MASK) + 1], delay);
+      b->wake_tid = 0;
+      b->hits++;
+    }
+    barrier();
+    b->busy = 0;
+    if (merged) return 0;
+  }
+  struct task_struct *current = bpf_get_current_task_btf();
+  if (!in_scope(wakee, current)) return 0;
+  if (!kf_begin(&s, current->pid)) return 0;
+  s.out[0] = kf_pack_wakeup(s.dt, tid, cpu, 0, task_throttled(wakee));
+  kf_end(&s, 1);
+  return 0;
+}
+
+SEC("tp_btf/sched_wakeup_new")
+int kf_sched_wakeup_new(u64 *ctx) {
+  struct task_struct *wakee = (struct task_struct *)ctx[0];
+  struct task_struct *current = bpf_get_current_task_btf();
+  struct slot s;
+  if (!in_scope(wakee, current)) return 0;
+  if (!kf_begin(&s, current->pid)) return 0;
+  s.out[0] = kf_pack_wakeup(s.dt, wakee->pid, task_cpu(wakee), 1, 0);
+  kf_end(&s, 1);
+  return 0;
+}
+
+SEC("tp_btf/sched_migrate_task")
+int kf_sched_migrate_task(u64 *ctx) {
+  struct task_struct *task = (struct task_struct *)ctx[0];
+  u32 dest = (u32)ctx[1];
+  struct task_struct *current = bpf_get_current_task_btf();
+  struct slot s;
+  if (task_state(task) & TASK_WAKING) return 0; /* part of a wakeup, which names the new CPU itself */
+  if (!in_scope(task, current)) return 0;
+  if (!kf_begin(&s, current->pid)) return 0;
+  s.out[0] = kf_word_generic(KF_GEN_MIGRATE, KF_MIGRATE_WORDS, s.dt, (u32)task->pid);
+  s.out[1] = (u64)task_cpu(task) | (u64)dest << 16;
+  kf_end(&s, KF_MIGRATE_WORDS);
+  return 0;
+}
+
+/* ------------------------------------------------------------------ lives */
+
+static __always_inline void copy_comm(u64 *out, struct task_struct *task) {
+  __builtin_memcpy(out, task->comm, KF_COMM_BYTES);
+}
+
+static __always_inline void tell(u32 type, struct task_struct *task, u64 arg0) {
+  struct kf_ctl *r = control_reserve();
+  if (!r) return;
+  r->type = type;
+  r->tid = task->pid;
+  r->tgid = task->tgid;
+  r->exit_ns = bpf_ktime_get_boot_ns();
+  r->ret = task->exit_code;
+  r->args[0] = arg0;
+  __builtin_memcpy(r->comm, task->comm, KF_COMM_BYTES);
+  bpf_ringbuf_submit(r, BPF_RB_FORCE_WAKEUP);
+}
+
+SEC("tp_btf/sched_process_fork")
+int kf_sched_process_fork(u64 *ctx) {
+  struct task_struct *parent = (struct task_struct *)ctx[0];
+  struct task_struct *child = (struct task_struct *)ctx[1];
+  u32 child_tgid = child->tgid, parent_tgid = parent->tgid;
+  bool is_thread = child_tgid == parent_tgid;
+  struct slot s;
+
+  if (!is_thread && !config.everyone) {
+    if (config.follow && bpf_map_lookup_elem(&targets, &parent_tgid)) {
+      u32 one = 1;
+      bpf_map_update_elem(&targets, &child_tgid, &one, BPF_ANY);
+      __sync_fetch_and_add(&target_gen, 1);
+      tell(KF_CTL_FORK, child, parent_tgid);
+    } else if (config.watch_names) {
+      tell(KF_CTL_EXEC, child, 0);
+    }
+  }
+  if (!kf_begin(&s, bpf_get_current_task_btf()->pid)) return 0;
+  s.out[0] = kf_word_generic(KF_GEN_FORK, KF_FORK_WORDS, s.dt, (u32)child->pid | (is_thread ? KF_FORK_IS_THREAD : 0));
+  s.out[1] = (u64)child_tgid | (u64)(u32)parent->pid << 32;
+  s.out[2] = child->start_boottime;
+  s.out[3] = child->cgroups->dfl_cgrp->kn->id;
+  copy_comm(&s.out[4], child);
+  kf_end(&s, KF_FORK_WORDS);
+  return 0;
+}
+
+SEC("tp_btf/sched_process_exec")
+int kf_sched_process_exec(u64 *ctx) {
+  struct task_struct *task = (struct task_struct *)ctx[0];
+  u32 old_tid = (u32)ctx[1];
+  struct linux_binprm *bprm = (struct linux_binprm *)ctx[2];
+  struct slot s;
+  if (config.watch_names) tell(KF_CTL_EXEC, task, 0);
+  if (!kf_begin(&s, task->pid)) return 0;
+  u64 *out = s.out;
+  __builtin_memset(out + KF_EXEC_WORDS_MIN, 0, KF_FILENAME_BYTES);
+  s64 len = bpf_probe_read_kernel_str(out + KF_EXEC_WORDS_MIN, KF_FILENAME_BYTES, bprm->filename);
+  if (len < 1 || len > KF_FILENAME_BYTES) len = 1;
+  len -= 1; /* the NUL */
+  u32 n = KF_EXEC_WORDS_MIN + (((u32)len + 7) >> 3);
+  out[0] = kf_word_generic(KF_GEN_EXEC, n, s.dt, (u32)task->pid);
+  out[1] = (u64)old_tid | (u64)len << 32;
+  copy_comm(&out[2], task);
+  kf_end(&s, n);
+  return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int kf_sched_process_exit(u64 *ctx) {
+  struct task_struct *task = (struct task_struct *)ctx[0];
+  bool group_dead = task->signal->live.counter == 0;
+  u32 tid = task->pid, tgid = task->tgid;
+  struct slot s;
+
+  if (config.syscalls != KF_SYSCALLS_OFF) bpf_map_delete_elem(&open_calls, &tid);
+  if (group_dead && !config.everyone && bpf_map_lookup_elem(&targets, &tgid)) {
+    bpf_map_delete_elem(&targets, &tgid);
+    __sync_fetch_and_add(&target_gen, 1);
+    tell(KF_CTL_TARGET_EXIT, task, 0);
+  }
+  if (!kf_begin(&s, bpf_get_current_task_btf()->pid)) return 0;
+  s.out[0] = kf_word_generic(KF_GEN_EXIT, KF_EXIT_WORDS, s.dt, tid | (group_dead ? KF_EXIT_GROUP_DEAD : 0));
+  s.out[1] = (u32)task->exit_code;
+  kf_end(&s, KF_EXIT_WORDS);
+  return 0;
+}
+
+SEC("tp_btf/task_rename")
+int kf_task_rename(u64 *ctx) {
+  struct task_struct *task = (struct task_struct *)ctx[0];
+  const char *name = (const char *)ctx[1];
+  struct slot s;
+  if (config.watch_names && task->pid == task->tgid) {
+    struct kf_ctl *r = control_reserve();
+    if (r) {
+      r->type = KF_CTL_EXEC;
+      r->tid = task->pid;
+      r->tgid = task->tgid;
+      r->exit_ns = bpf_ktime_get_boot_ns();
+      bpf_probe_read_kernel_str(r->comm, KF_COMM_BYTES, name);
+      bpf_ringbuf_submit(r, BPF_RB_FORCE_WAKEUP);
+    }
+  }
+  if (!kf_begin(&s, bpf_get_current_task_btf()->pid)) return 0;
+  s.out[0] = kf_word_generic(KF_GEN_RENAME, KF_RENAME_WORDS, s.dt, (u32)task->pid);
+  s.out[1] = 0;
+  s.out[2] = 0;
+  bpf_probe_read_kernel_str(&s.out[1], KF_COMM_BYTES, name);
+  kf_end(&s, KF_RENAME_WORDS);
+  return 0;
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* syscall.bpf.c - the target's syscalls: how long each took, and whether that fires a trigger.
+ *
+ * Entry only notes number and time in the CPU's slot; nothing is written until the call ends (one SYSCALL event for the
+ * pair) or its task is switched out (sched.bpf.c moves the note to the task). Loaded only when a duration is needed,
+ * because these tracepoints put every task of the machine on the slow syscall path. */
+#include "compat.bpf.h"
+#include "core.bpf.h"
+
+#define CONTROL_SPACING_NS 1000000 /* at most about one trigger record per ms; the others are counted */
+
+u64 control_last_ns = 0;
+
+SEC("tp_btf/sys_enter")
+int kf_sys_enter(u64 *ctx) {
+  u32 zero = 0;
+  u64 id = bpf_get_current_pid_tgid();
+  struct cpu_call *c = bpf_map_lookup_elem(&calls, &zero);
+  if (!c || !is_target_now(c, id >> 32)) return 0;
+  c->nr = (u32)ctx[1];
+  c->enter_ns = bpf_ktime_get_boot_ns();
+  barrier();
+  c->tid = (u32)id;
+  return 0;
+}
+
+static __always_inline u32 matching_rules(u32 nr, u64 dur, s64 ret) {
+  u32 candidates = config.rules_of_nr[nr & (KF_SYS_TABLE - 1)];
+  u32 matched = 0;
+  if (!candidates) return 0;
+  for (int i = 0; i < KF_RULES_MAX; i++) {
+    const volatile struct kf_rule *rule = &config.rules[i];
+    if (!(candidates >> i & 1) || dur < rule->min_ns || dur >= rule->max_ns) continue;
+    if (rule->match_ret && ret != rule->ret) continue;
+    matched |= 1u << i;
+  }
+  return matched;
+}
+
+static __always_inline void send_call(struct pt_regs *regs, u32 type, u32 rules, u32 nr, u32 abi, u64 enter_ns,
+                                      u64 exit_ns, s64 ret) {
+  if (type == KF_CTL_SYSCALL) {
+    if (exit_ns - control_last_ns < CONTROL_SPACING_NS) {
+      __sync_fetch_and_add(&counters.control_merged, 1);
+      return;
+    }
+    control_last_ns = exit_ns;
+  }
+  struct kf_ctl *r = control_reserve();
+  if (!r) return;
+  u64 id = bpf_get_current_pid_tgid();
+  r->type = type;
+  r->rules = rules;
+  r->tid = (u32)id;
+  r->tgid = id >> 32;
+  r->nr = nr;
+  r->abi = abi;
+  r->enter_ns = enter_ns;
+  r->exit_ns = exit_ns;
+  r->ret = ret;
+  r->args[0] = regs_arg0(regs);
+  r->args[1] = regs_arg1(regs);
+  r->args[2] = regs_arg2(regs);
+  r->args[3] = regs_arg3(regs);
+  r->args[4] = regs_arg4(regs);
+  r->args[5] = regs_arg5(regs);
+  r->merged = counters.control_merged;
+  bpf_get_current_comm(r->comm, sizeof(r->comm));
+  bpf_ringbuf_submit(r, BPF_RB_FORCE_WAKEUP);
+}
+
+SEC("tp_btf/sys_exit")
+int kf_sys_exit(u64 *ctx) {
+  struct pt_regs *regs = (struct pt_regs *)ctx[0];
+  s64 ret = (s64)ctx[1];
+  u32 zero = 0;
+  u64 id = bpf_get_current_pid_tgid();
+  u32 tid = (u32)id;
+  u64 enter_ns = 0;
+  u32 parked = 0;
+  u32 nr;
+  struct slot s;
+
+  struct cpu_call *c = bpf_map_lookup_elem(&calls, &zero);
+  if (!c || !is_target_now(c, id >> 32)) return 0;
+  if (c->tid == tid) {
+    enter_ns = c->enter_ns;
+    nr = c->nr;
+    c->tid = 0;
+  } else {
+    struct open_call *open = bpf_map_lookup_elem(&open_calls, &tid);
+    parked = 1;
+    if (open && open->enter_ns) {
+      enter_ns = open->enter_ns;
+      nr = open->nr;
+      open->enter_ns = 0;
+    } else {
+      s64 raw = regs_nr(regs); /* entered before we were attached: a child's first return has none at all */
+      if (raw < 0) return 0;
+      nr = (u32)raw;
+    }
+  }
+  u64 now = bpf_ktime_get_boot_ns();
+  u64 dur = enter_ns ? now - enter_ns : KF_DUR_UNKNOWN;
+  u32 abi = task_abi(bpf_get_current_task_btf(), nr);
+  nr = native_nr(nr);
+
+  if (config.n_rules && abi == KF_ABI_NATIVE && enter_ns && nr < KF_SYS_TABLE) {
+    u32 rules = matching_rules(nr, dur, ret);
+    if (rules) send_call(regs, KF_CTL_SYSCALL, rules, nr, abi, enter_ns, now, ret);
+  }
+  if (parked && watched_count) {
+    u64 *since = bpf_map_lookup_elem(&watched, &tid);
+    if (since && (*since == enter_ns || !*since)) {
+      send_call(regs, KF_CTL_RESOLVED, 0, nr, abi, enter_ns, now, ret);
+      bpf_map_delete_elem(&watched, &tid);
+      __sync_fetch_and_add(&watched_count, -1);
+    }
+  }
+  if (config.syscalls != KF_SYSCALLS_ALL && !parked && dur < config.slow_floor_ns) return 0;
+
+  u32 taken = abi == KF_ABI_NATIVE && nr < KF_SYS_TABLE ? config.sys_args[nr & (KF_SYS_TABLE - 1)] : KF_ARGS_0;
+  /* a parked call's arguments are in its SWITCH already */
+  u32 args = nr >= KF_SYS_NR_ESCAPE || abi != KF_ABI_NATIVE || (!parked && taken != KF_ARGS_NONE);
+  if (!kf_begin(&s, tid)) return 0;
+  dur = enter_ns ? s.now - enter_ns : KF_DUR_UNKNOWN;
+  u64 *out = s.out;
+  u32 n = kf_put_syscall(out, s.dt, nr, dur, ret, parked, args);
+  if (args) {
+    struct pt_regs *r = regs;
+    if (n == 1) n += put_call(out + 1, bpf_get_current_task_btf(), r, nr);
+    else if (n == 2) n += put_call(out + 2, bpf_get_current_task_btf(), r, nr);
+    else n += put_call(out + 3, bpf_get_current_task_btf(), r, nr);
+  }
+  if (!s.nested) s.batch->hits++; /* the entry */
+  kf_end(&s, n);
+  return 0;
+}

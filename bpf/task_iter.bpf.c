@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* task_iter.bpf.c - one record per thread of the system: taken when recording starts, so that threads which stay silent
+ * are known too, and at every dump, so that counts in the dump can be checked against the kernel's own. */
+#include "compat.bpf.h"
+#include "core.bpf.h"
+
+static __always_inline void fill_call(struct kf_task *r, struct task_struct *task) {
+  struct pt_regs *regs = task_user_regs(task);
+  if (!regs) return;
+  s64 nr = regs_nr(regs);
+  if (nr < 0) return;
+  r->flags |= KF_TASK_HAS_SYS;
+  r->nr = native_nr(nr);
+  r->abi = task_abi(task, nr);
+  r->args[0] = regs_arg0(regs);
+  r->args[1] = regs_arg1(regs);
+  r->args[2] = regs_arg2(regs);
+  r->args[3] = regs_arg3(regs);
+  r->args[4] = regs_arg4(regs);
+  r->args[5] = regs_arg5(regs);
+  struct open_call *open = bpf_map_lookup_elem(&open_calls, &r->tid);
+  if (open && open->enter_ns) {
+    r->sys_enter_ns = open->enter_ns;
+    r->flags |= KF_TASK_ENTER_KNOWN;
+  }
+}
+
+SEC("iter/task")
+int kf_task_iter(struct bpf_iter__task *ctx) {
+  struct task_struct *task = ctx->task;
+  struct seq_file *seq = ctx->meta->seq;
+  struct kf_task r = {};
+  if (!task) return 0;
+  r.tid = task->pid;
+  r.tgid = task->tgid;
+  r.ppid = task->real_parent->tgid;
+  r.state = kf_state_code(task_state(task) | (task->exit_state ? TASK_DEAD : 0));
+  r.cpu = task_cpu(task);
+  r.prio = task->prio;
+  r.policy = task->policy;
+  if (task->flags & PF_KTHREAD) r.flags |= KF_TASK_KTHREAD;
+  if (task->on_cpu) r.flags |= KF_TASK_ON_CPU;
+  if (task->on_rq) r.flags |= KF_TASK_ON_RQ;
+  if (is_target(r.tgid)) r.flags |= KF_TASK_TARGET;
+  r.start_ns = task->start_boottime;
+  r.cgroup_id = task->cgroups->dfl_cgrp->kn->id;
+  r.run_ns = task->se.sum_exec_runtime;
+  r.run_delay_ns = task->sched_info.run_delay;
+  r.run_count = task->sched_info.pcount;
+  fill_call(&r, task);
+  __builtin_memcpy(r.comm, task->comm, KF_COMM_BYTES);
+  r.nvcsw = task->nvcsw;
+  r.nivcsw = task->nivcsw;
+  r.ts_ns = bpf_ktime_get_boot_ns();
+  bpf_seq_write(seq, &r, sizeof(r));
+  return 0;
+}
