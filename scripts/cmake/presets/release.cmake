@@ -1,3 +1,3 @@
 # SPDX-License-Identifier: Apache-2.0
+# What users get, and what the integration tests and benchmarks run.
 set(CMAKE_BUILD_TYPE Release CACHE STRING "")
-set(KFLIGHT_SANITIZE "" CACHE STRING "")

@@ -1,3 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
+# ThreadSanitizer for the unit tests, asserts on.
 set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "")
+set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O1 -g1" CACHE STRING "")
 set(KFLIGHT_SANITIZE "thread" CACHE STRING "")
+set(KFLIGHT_BENCH OFF CACHE BOOL "")
+
+# g++ 12's runtime cannot map its shadow memory when the kernel randomizes more bits than this.
+file(READ /proc/sys/vm/mmap_rnd_bits rnd_bits)
+if(rnd_bits GREATER 28)
+  set(CMAKE_CROSSCOMPILING_EMULATOR "setarch;-R" CACHE STRING "")
+endif()

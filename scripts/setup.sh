@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Installs what building, testing and the demo need on Debian 12; says nothing and changes nothing when it is all there.
+# On other distributions it only checks, and lists what to install. Usage: scripts/setup.sh
+set -euo pipefail
+
+packages=(
+  cmake ninja-build g++ pkg-config python3 util-linux procps
+  clang llvm bpftool clang-format clang-tidy
+  libbpf-dev libelf-dev zlib1g-dev libzstd-dev libxxhash-dev
+  libfmt-dev libcli11-dev nlohmann-json3-dev
+  libgtest-dev libgmock-dev libbenchmark-dev
+)
+
+die() {
+  echo "setup.sh: $*" >&2
+  exit 1
+}
+
+missing_packages() {
+  local installed package
+  installed=$(dpkg-query -W -f '${Package}=${db:Status-Status}\n' "${packages[@]}" 2>/dev/null || true)
+  for package in "${packages[@]}"; do
+    case $'\n'$installed$'\n' in
+      *$'\n'"$package=installed"$'\n'*) ;;
+      *) echo "$package" ;;
+    esac
+  done
+}
+
+# Other distributions name their packages differently: look for the things themselves.
+missing_pieces() {
+  local piece
+  for piece in cmake ninja g++ pkg-config python3 clang llvm-strip bpftool; do
+    PATH=$PATH:/usr/sbin:/sbin command -v "$piece" >/dev/null || echo "$piece"
+  done
+  for piece in libbpf libelf zlib libzstd libxxhash fmt CLI11 nlohmann_json gtest gmock benchmark; do
+    pkg-config --exists "$piece" 2>/dev/null || echo "$piece (development files)"
+  done
+}
+
+distribution=$(. /etc/os-release 2>/dev/null && echo "${ID:-unknown}" || echo unknown)
+if [ "$distribution" != debian ]; then
+  mapfile -t missing < <(missing_pieces)
+  [ ${#missing[@]} -eq 0 ] && exit 0
+  die "this is '$distribution', not Debian, so nothing was installed. Not found:
+$(printf '  %s\n' "${missing[@]}")
+Install your distribution's counterparts of these Debian packages, then run this again:
+  ${packages[*]}"
+fi
+
+mapfile -t missing < <(missing_packages)
+[ ${#missing[@]} -eq 0 ] && exit 0
+[ "$(id -u)" -eq 0 ] || die "installing packages needs root. Run as root:
+  apt-get update && apt-get install -y --no-install-recommends ${missing[*]}"
+
+echo "setup.sh: installing ${missing[*]}" >&2
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -q -o Acquire::Retries=3 >&2
+apt-get install -q -y --no-install-recommends -o Acquire::Retries=3 "${missing[@]}" >&2
