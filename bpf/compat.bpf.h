@@ -33,23 +33,20 @@ static __always_inline u32 task_throttled(struct task_struct *task) {
   return 0;
 }
 
-/* What interrupted what: bits of preempt_count. On x86 it is a per-CPU variable, __preempt_count, which lived in pcpu_hot
- * from 6.2 (64701838bf05) to 6.14 (46e8fff6d45f); on arm64 it is in thread_info. */
-#if defined(__TARGET_ARCH_x86)
-extern const int __preempt_count __ksym __weak;
-extern const struct pcpu_hot pcpu_hot __ksym __weak;
-#endif
-
-static __always_inline u32 waker_context(void) {
+/* What interrupted what: bits of preempt_count. On x86 that is a per-CPU variable, __preempt_count; from 6.2
+ * (64701838bf05) to 6.14 (46e8fff6d45f) it was a member of pcpu_hot. A typed ksym would reach it only on kernels whose
+ * kallsyms list data (CONFIG_KALLSYMS_ALL), and an unresolved one fails the load. BTF gives the offsets of all per-CPU
+ * variables, so the loader computes how far it lies from the CPU's run queue, and any task knows its run queue. */
+static __always_inline u32 waker_context(struct batch *b) {
   u32 count = 0;
 #if defined(__TARGET_ARCH_x86)
-  if (config.preempt_count_home == 1 && &__preempt_count) {
-    const int *p = bpf_this_cpu_ptr(&__preempt_count);
-    count = *p;
-  } else if (config.preempt_count_home == 2 && &pcpu_hot) {
-    const struct pcpu_hot *p = bpf_this_cpu_ptr(&pcpu_hot);
-    count = p->preempt_count;
+  if (!config.has_preempt_count) return KF_CTX_TASK;
+  if (unlikely(!b->preempt_count_at)) {
+    u64 rq = (u64)bpf_get_current_task_btf()->se.cfs_rq->rq;
+    if (!rq) return KF_CTX_TASK;
+    b->preempt_count_at = rq + config.preempt_count_delta;
   }
+  bpf_probe_read_kernel(&count, sizeof(count), (void *)b->preempt_count_at);
 #endif
   if (count & 0xf00000) return KF_CTX_NMI;
   if (count & 0x0f0000) return KF_CTX_HARDIRQ;

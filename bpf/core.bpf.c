@@ -15,17 +15,16 @@ struct open_calls_map open_calls SEC(".maps");
 struct targets_map targets SEC(".maps");
 struct watched_map watched SEC(".maps");
 struct control_map control SEC(".maps");
-struct ring_map ring_template SEC(".maps"); /* shape of the inner maps; the loader makes the real ones */
 struct rings_map rings SEC(".maps");
 
-u32 target_gen = 1;
-u32 watched_count = 0;
-struct counters counters = {};
+kf_u32 target_gen = 0;
+kf_u32 watched_count = 0;
+struct kf_counters counters = {};
 
 /* Says that the current task is in a call that it entered some time ago; its end is still to come. */
 static __always_inline u32 put_open_call(struct batch *b, u64 now, u64 *out) {
   u32 zero = 0;
-  struct cpu_call *c = bpf_map_lookup_elem(&calls, &zero);
+  struct kf_cpu_call *c = bpf_map_lookup_elem(&calls, &zero);
   if (!c || !c->tid || c->tid != b->running) return 0;
   struct task_struct *task = bpf_get_current_task_btf();
   if (task->pid != (s32)c->tid) return 0;

@@ -40,6 +40,7 @@ struct batch {
   u64 last_ns;     /* time of the last event */
   u64 events_total;
   u64 nested_total;
+  u64 preempt_count_at; /* address of this CPU's preempt count, 0 until first needed */
   struct kf_chunk head; /* head and words stay together: they leave as one record */
   u64 words[KF_BATCH_ROOM];
 };
@@ -49,31 +50,6 @@ struct nested {
   u32 reserved;
   struct kf_chunk head;
   u64 words[KF_EVENT_WORDS_MAX];
-};
-
-/* The syscall the current task of this CPU is in, as long as it has not been switched out: a call that never blocks
- * touches no other map. */
-struct cpu_call {
-  u32 tid;            /* 0: none */
-  u32 nr;
-  u64 enter_ns;
-  u32 checked_tgid;   /* result of the last target look-up on this CPU ... */
-  u32 is_target;
-  u32 checked_gen;    /* ... valid while target_gen is this */
-  u32 reserved;
-};
-
-/* A call whose task was switched out. Kept after the call's end (enter_ns 0) so that the next one reuses the entry. */
-struct open_call {
-  u64 enter_ns;
-  u32 nr;
-  u32 tgid;
-};
-
-struct counters {
-  u64 control_lost;
-  u64 inflight_lost;
-  u64 control_merged;
 };
 
 struct batches_map {
@@ -92,13 +68,13 @@ struct calls_map {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
   __uint(max_entries, 1);
   __type(key, u32);
-  __type(value, struct cpu_call);
+  __type(value, struct kf_cpu_call);
 };
 struct open_calls_map {
   __uint(type, BPF_MAP_TYPE_HASH);
   __uint(max_entries, 16384);
   __type(key, u32);
-  __type(value, struct open_call);
+  __type(value, struct kf_parked_call);
 };
 struct targets_map { /* tgid -> 1 */
   __uint(type, BPF_MAP_TYPE_HASH);
@@ -116,7 +92,7 @@ struct control_map {
   __uint(type, BPF_MAP_TYPE_RINGBUF);
   __uint(max_entries, 256 * 1024);
 };
-struct ring_map {
+struct ring_map { /* shape only: the loader makes the rings */
   __uint(type, BPF_MAP_TYPE_RINGBUF);
   __uint(max_entries, 8 * 1024 * 1024);
 };
@@ -137,9 +113,9 @@ extern struct control_map control SEC(".maps");
 extern struct rings_map rings SEC(".maps");
 
 /* Read and written by userspace while the programs run. */
-extern u32 target_gen;     /* changes whenever targets does */
-extern u32 watched_count;
-extern struct counters counters;
+extern kf_u32 target_gen;    /* changes whenever targets does */
+extern kf_u32 watched_count;
+extern struct kf_counters counters;
 
 /* ------------------------------------------------------------------ the batch */
 
@@ -150,7 +126,7 @@ static __always_inline struct batch *this_batch(void) {
 
 /* Hands the batch over and starts the next one. Caller has set busy. A full ring loses the chunk; the gap in seq and the
  * jump of events_before say so to the reader, with the times around it. */
-static __always_inline void kf_send(struct batch *b, u32 flags) {
+static __noinline void kf_send(struct batch *b, u32 flags) {
   u32 lane = bpf_get_smp_processor_id();
   u32 group = config.n_rings > 1 ? lane / (config.cpus_per_ring ? config.cpus_per_ring : 1) : 0;
   u32 n = b->n;
@@ -278,7 +254,7 @@ static __always_inline void kf_end(struct slot *s, u32 words) {
 /* ------------------------------------------------------------------ targets */
 
 /* At most one hash look-up per change of process on a CPU. */
-static __always_inline bool is_target_now(struct cpu_call *c, u32 tgid) {
+static __always_inline bool is_target_now(struct kf_cpu_call *c, u32 tgid) {
   if (config.everyone) return tgid != config.own_tgid;
   if (c->checked_tgid != tgid || c->checked_gen != target_gen) {
     c->is_target = bpf_map_lookup_elem(&targets, &tgid) != NULL && tgid != config.own_tgid;

@@ -15,18 +15,18 @@ static __always_inline bool in_scope(struct task_struct *a, struct task_struct *
 /* Moves the call that prev is in from the CPU to the task. Returns its entry time, 0 if prev is in no traced call. */
 static __always_inline u64 park_call(struct task_struct *prev, u32 tid, bool dead) {
   u32 zero = 0;
-  struct cpu_call *c = bpf_map_lookup_elem(&calls, &zero);
+  struct kf_cpu_call *c = bpf_map_lookup_elem(&calls, &zero);
   if (!c || c->tid != tid || !tid) return 0;
   u64 enter_ns = c->enter_ns;
   c->tid = 0;
   if (dead) return enter_ns;
-  struct open_call *known = bpf_map_lookup_elem(&open_calls, &tid);
+  struct kf_parked_call *known = bpf_map_lookup_elem(&open_calls, &tid);
   if (known) {
     known->nr = c->nr;
     known->enter_ns = enter_ns;
     return enter_ns;
   }
-  struct open_call fresh = {.enter_ns = enter_ns, .nr = c->nr, .tgid = prev->tgid};
+  struct kf_parked_call fresh = {.enter_ns = enter_ns, .nr = c->nr, .tgid = prev->tgid};
   if (bpf_map_update_elem(&open_calls, &tid, &fresh, BPF_ANY)) __sync_fetch_and_add(&counters.inflight_lost, 1);
   return enter_ns;
 }
@@ -79,7 +79,9 @@ SEC("tp_btf/sched_waking")
 int kf_sched_waking(u64 *ctx) {
   struct task_struct *wakee = (struct task_struct *)ctx[0];
   struct task_struct *waker = bpf_get_current_task_btf();
-  u32 context = waker_context();
+  struct batch *b = this_batch();
+  if (!b) return 0;
+  u32 context = waker_context(b);
   u32 wakee_tid = wakee->pid;
   u32 waker_nr = KF_WAKER_NO_SYS;
   struct slot s;

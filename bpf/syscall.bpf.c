@@ -9,13 +9,13 @@
 
 #define CONTROL_SPACING_NS 1000000 /* at most about one trigger record per ms; the others are counted */
 
-u64 control_last_ns = 0;
+kf_u64 control_last_ns = 0;
 
 SEC("tp_btf/sys_enter")
 int kf_sys_enter(u64 *ctx) {
   u32 zero = 0;
   u64 id = bpf_get_current_pid_tgid();
-  struct cpu_call *c = bpf_map_lookup_elem(&calls, &zero);
+  struct kf_cpu_call *c = bpf_map_lookup_elem(&calls, &zero);
   if (!c || !is_target_now(c, id >> 32)) return 0;
   c->nr = (u32)ctx[1];
   c->enter_ns = bpf_ktime_get_boot_ns();
@@ -81,14 +81,14 @@ int kf_sys_exit(u64 *ctx) {
   u32 nr;
   struct slot s;
 
-  struct cpu_call *c = bpf_map_lookup_elem(&calls, &zero);
+  struct kf_cpu_call *c = bpf_map_lookup_elem(&calls, &zero);
   if (!c || !is_target_now(c, id >> 32)) return 0;
   if (c->tid == tid) {
     enter_ns = c->enter_ns;
     nr = c->nr;
     c->tid = 0;
   } else {
-    struct open_call *open = bpf_map_lookup_elem(&open_calls, &tid);
+    struct kf_parked_call *open = bpf_map_lookup_elem(&open_calls, &tid);
     parked = 1;
     if (open && open->enter_ns) {
       enter_ns = open->enter_ns;

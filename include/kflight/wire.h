@@ -478,11 +478,42 @@ struct kf_config {
   kf_u64 slow_floor_ns;
   kf_u32 has_prev_state;      /* kernel: sched_switch has prev_state as fourth argument */
   kf_u32 has_task_pt_regs;    /* kernel: bpf_task_pt_regs exists (5.15) */
-  kf_u32 preempt_count_home;  /* kernel: 0 unknown, 1 __preempt_count, 2 pcpu_hot */
+  kf_u32 has_preempt_count;   /* kernel: preempt_count_delta is known, so a waker's context is */
   kf_u32 reserved;
+  kf_s64 preempt_count_delta; /* address of a CPU's preempt count minus that of its run queue, both per-CPU variables */
   struct kf_rule rules[KF_RULES_MAX];
   kf_u8 sys_args[KF_SYS_TABLE];       /* KF_ARGS_* per native call */
   kf_u8 rules_of_nr[KF_SYS_TABLE];    /* bit set of the rules that apply to a native call */
+};
+
+/* ------------------------------------------------------------------ map values userspace reads */
+
+/* The syscall the current task of a CPU is in, as long as it has not been switched out: a call that never blocks touches
+ * no other map. Per CPU. */
+struct kf_cpu_call {
+  kf_u32 tid;            /* 0: none */
+  kf_u32 nr;
+  kf_u64 enter_ns;
+  kf_u32 checked_tgid;   /* result of the last target look-up on this CPU ... */
+  kf_u32 is_target;
+  kf_u32 checked_gen;    /* ... valid while the generation of the target map is this */
+  kf_u32 reserved;
+};
+KF_ASSERT_SIZE(struct kf_cpu_call, 32);
+
+/* A call whose task was switched out, by tid. Kept after the call's end (enter_ns 0) so that the next one reuses it. */
+struct kf_parked_call {
+  kf_u64 enter_ns;
+  kf_u32 nr;
+  kf_u32 tgid;
+};
+KF_ASSERT_SIZE(struct kf_parked_call, 16);
+
+/* Losses that are not a lane's: counted in the BPF object's memory, read by the recorder. */
+struct kf_counters {
+  kf_u64 control_lost;    /* control records without room */
+  kf_u64 inflight_lost;   /* calls whose start found no room: their duration stays unknown */
+  kf_u64 control_merged;  /* trigger matches that were counted instead of sent */
 };
 
 #endif

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// consumer.hpp - the one thread that empties the kernel's rings. Data rings are polled (the kernel wakes it only when one
+// is a quarter full), so an idle machine costs four wakeups a second and a busy one a few dozen; the control ring wakes
+// it at once. Per chunk it does one copy, per event nothing.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <thread>
+
+#include "base/mutex.hpp"
+#include "base/unique_fd.hpp"
+#include "kflight/result.hpp"
+#include "kflight/wire.h"
+
+struct ring_buffer;
+
+namespace kflight::record {
+
+class Consumer {
+ public:
+  struct Handlers {  // all called on the consumer's thread; must not throw
+    std::function<void(const void* chunk, std::size_t bytes)> on_chunk;
+    std::function<void(const kf_ctl&)> on_control;
+    std::function<std::chrono::nanoseconds()> on_tick;  // regular work; returns when it wants to be called again
+  };
+
+  explicit Consumer(Handlers handlers) : handlers_(std::move(handlers)) {}
+  ~Consumer() { stop(); }
+
+  // The rings must outlive the consumer's thread.
+  Result<> start(std::span<const int> data_rings, int control_ring, std::uint64_t ring_bytes);
+  void stop() noexcept;
+
+  // Returns when all that was in the rings at the call has been handed to the handlers. Any thread but the consumer's.
+  void drain() KF_EXCLUDES(mutex_);
+
+  std::uint64_t polls() const noexcept { return polls_.load(std::memory_order_relaxed); }
+  // CPU time of the thread so far, ns.
+  std::uint64_t cpu_ns() const noexcept;
+
+ private:
+  struct FreeRing {
+    void operator()(ring_buffer* ring) const noexcept;
+  };
+  static int on_data(void* self, void* data, std::size_t bytes);
+  static int on_control(void* self, void* data, std::size_t bytes);
+
+  void run();
+  void consume_all();
+  void finish_drains() KF_EXCLUDES(mutex_);
+  std::chrono::nanoseconds next_poll(std::uint64_t bytes, std::chrono::nanoseconds since) const;
+
+  Handlers handlers_;
+  std::uint64_t ring_bytes_ = 0;
+  std::uint64_t consumed_bytes_ = 0;  // consumer's thread only
+  UniqueFd epoll_;
+  UniqueFd wake_;  // eventfd: stop or drain
+  std::unique_ptr<ring_buffer, FreeRing> data_;
+  std::unique_ptr<ring_buffer, FreeRing> control_;
+  std::atomic<bool> stopping_{false};
+  std::atomic<std::uint64_t> polls_{0};
+  Mutex mutex_;
+  CondVar drained_;
+  std::uint64_t drains_wanted_ KF_GUARDED_BY(mutex_) = 0;
+  std::uint64_t drains_done_ KF_GUARDED_BY(mutex_) = 0;
+  std::thread thread_;
+};
+
+}  // namespace kflight::record

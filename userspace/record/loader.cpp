@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "record/loader.hpp"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <string_view>
+
+#include "base/errors.hpp"
+#include "base/log.hpp"
+#include "base/unique_fd.hpp"
+#include "kflight_bpf.skel.h"
+#include "record/probes.hpp"
+
+namespace kflight::record {
+namespace {
+
+constexpr std::uint32_t kCpusPerRing = 16;
+constexpr int kFlushTries = 100;  // a batch is busy for well under a microsecond
+
+// The last lines libbpf printed, for the error message of a failed load. Loading is single-threaded.
+thread_local std::string libbpf_words;
+
+int collect_libbpf_words(libbpf_print_level level, const char* format, va_list args) {
+  char line[512];
+  std::vsnprintf(line, sizeof line, format, args);
+  if (level == LIBBPF_DEBUG) return 0;
+  log_debug("libbpf: {}", std::string_view(line, std::strcspn(line, "\n")));
+  if (libbpf_words.size() < 2000) libbpf_words += line;
+  return 0;
+}
+
+std::string missing_privilege() {
+  return geteuid() == 0 ? "this root lacks a capability (a container?): CAP_BPF, CAP_PERFMON and CAP_SYS_RESOURCE are "
+                          "needed, see `kflight doctor`"
+                        : "run it as root, or give it CAP_BPF and CAP_PERFMON; `kflight doctor` says more";
+}
+
+Error load_error(int error, std::string_view tried) {
+  if (error == EPERM || error == EACCES)
+    return {Errc::kPermission, fmt::format("{}: {}; {}", tried, errno_text(error), missing_privilege())};
+  std::string words = libbpf_words.empty() ? "" : fmt::format("\n{}", libbpf_words);
+  return {Errc::kUnsupported, fmt::format("{}: {}; `kflight doctor` shows what this kernel lacks{}", tried,
+                                          errno_text(error), words)};
+}
+
+// "0-3,8" -> {0,1,2,3,8}
+std::vector<std::uint32_t> read_cpu_list(const char* path) {
+  std::ifstream file(path);
+  std::vector<std::uint32_t> cpus;
+  std::uint32_t first = 0;
+  while (file >> first) {
+    std::uint32_t last = first;
+    if (file.peek() == '-') file.get(), file >> last;
+    for (std::uint32_t cpu = first; cpu <= last && cpus.size() < 8192; ++cpu) cpus.push_back(cpu);
+    if (file.peek() == ',') file.get();
+  }
+  return cpus;
+}
+
+}  // namespace
+
+std::vector<std::uint32_t> online_cpus() { return read_cpu_list("/sys/devices/system/cpu/online"); }
+std::uint32_t possible_cpus() {
+  const int count = libbpf_num_possible_cpus();
+  return count > 0 ? static_cast<std::uint32_t>(count) : 1;
+}
+
+struct Loader::Impl {
+  struct Destroy {
+    void operator()(kflight_bpf* object) const noexcept { kflight_bpf__destroy(object); }
+  };
+  struct DestroyLink {
+    void operator()(bpf_link* link) const noexcept { bpf_link__destroy(link); }
+  };
+  KernelCaps caps;
+  kf_config config{};
+  std::vector<UniqueFd> rings;
+  std::vector<int> ring_fds;
+  std::unique_ptr<kflight_bpf, Destroy> object;
+  std::vector<std::unique_ptr<bpf_link, DestroyLink>> links;
+  std::unique_ptr<bpf_link, DestroyLink> iterator;
+
+  Result<> create_rings(std::uint64_t bytes);
+  Result<> choose_programs();
+  Result<> check_pid_namespace() const;
+};
+
+namespace {
+
+bool wanted(const Probe& probe, const kf_config& config) {
+  return probe.use != ProbeUse::kSyscalls || config.syscalls != KF_SYSCALLS_OFF;
+}
+
+}  // namespace
+
+Result<> Loader::Impl::create_rings(std::uint64_t bytes) {
+  for (std::uint32_t i = 0; i < config.n_rings; ++i) {
+    UniqueFd ring(bpf_map_create(BPF_MAP_TYPE_RINGBUF, "kf_ring", 0, 0, static_cast<std::uint32_t>(bytes), nullptr));
+    if (!ring) return load_error(errno, fmt::format("creating a BPF ring buffer of {} bytes", bytes));
+    if (bpf_map__update_elem(object->maps.rings, &i, sizeof i, &ring, sizeof(int), BPF_ANY))
+      return load_error(errno, "placing a BPF ring buffer");
+    ring_fds.push_back(ring.get());
+    rings.push_back(std::move(ring));
+  }
+  return {};
+}
+
+Result<> Loader::Impl::choose_programs() {
+  for (const Probe& probe : kProbes) {
+    bpf_program* program = bpf_object__find_program_by_name(object->obj, probe.program);
+    if (!program) return Error{Errc::kInternal, fmt::format("BPF program {} is not in the object", probe.program)};
+    const bool present = caps.has_tracepoint(probe.tracepoint);
+    if (!present && probe.required && wanted(probe, config))
+      return Error{Errc::kUnsupported, fmt::format("this kernel has no tracepoint {}: {}", probe.tracepoint, probe.lack)};
+    bpf_program__set_autoload(program, present && wanted(probe, config));
+  }
+  return {};
+}
+
+// BPF reports process ids of the initial PID namespace; inside another one every --pid would name a stranger.
+Result<> Loader::Impl::check_pid_namespace() const {
+  LIBBPF_OPTS(bpf_test_run_opts, options);
+  if (bpf_prog_test_run_opts(bpf_program__fd(object->progs.kf_whoami), &options))
+    return load_error(errno, "running a BPF program (BPF_PROG_RUN)");
+  if (options.retval == static_cast<std::uint32_t>(getpid())) return {};
+  return Error{Errc::kUnsupported,
+               fmt::format("kflight runs in a PID namespace of its own (it is process {} here, {} on the host), so process "
+                           "ids would be mixed up; run it in the host's namespace (docker run --pid=host, or nsenter -t 1 -p)",
+                           getpid(), options.retval)};
+}
+
+Result<Loader> Loader::load(kf_config config, std::uint64_t ring_bytes, std::uint32_t open_calls_max) {
+  auto impl = std::make_unique<Impl>();
+  KF_TRY_ASSIGN(impl->caps, read_kernel_caps());
+  libbpf_words.clear();
+  libbpf_set_print(collect_libbpf_words);
+
+  const std::uint32_t possible = possible_cpus();
+  config.n_rings = (possible + kCpusPerRing - 1) / kCpusPerRing;
+  config.cpus_per_ring = kCpusPerRing;
+  config.wake_bytes = static_cast<std::uint32_t>(ring_bytes / 4);
+  config.has_prev_state = impl->caps.switch_has_prev_state;
+  config.has_task_pt_regs = impl->caps.has_task_pt_regs;
+  config.has_preempt_count = impl->caps.has_preempt_count;
+  config.preempt_count_delta = impl->caps.preempt_count_delta;
+  impl->config = config;
+
+  impl->object.reset(kflight_bpf__open());
+  if (!impl->object) return load_error(errno, "opening the BPF object");
+  std::memcpy(const_cast<kf_config*>(&impl->object->rodata->config), &config, sizeof config);
+  bpf_map__set_max_entries(impl->object->maps.rings, config.n_rings);
+  bpf_map__set_max_entries(impl->object->maps.open_calls, open_calls_max);
+  KF_TRY(impl->choose_programs());
+  if (const int error = kflight_bpf__load(impl->object.get()); error) return load_error(-error, "loading the BPF programs");
+  KF_TRY(impl->check_pid_namespace());
+  KF_TRY(impl->create_rings(ring_bytes));
+  return Loader(std::move(impl));
+}
+
+Loader::Loader(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Loader::Loader(Loader&&) noexcept = default;
+Loader& Loader::operator=(Loader&&) noexcept = default;
+Loader::~Loader() = default;
+
+Result<> Loader::attach() {
+  LIBBPF_OPTS(bpf_iter_attach_opts, options);
+  impl_->iterator.reset(bpf_program__attach_iter(impl_->object->progs.kf_task_iter, &options));
+  if (!impl_->iterator) return load_error(errno, "attaching the task iterator");
+  for (const Probe& probe : kProbes) {
+    bpf_program* program = bpf_object__find_program_by_name(impl_->object->obj, probe.program);
+    if (!bpf_program__autoload(program)) continue;
+    bpf_link* link = bpf_program__attach(program);
+    if (!link) {
+      Error error = load_error(errno, fmt::format("attaching {} to tracepoint {}", probe.program, probe.tracepoint));
+      detach();
+      return error;
+    }
+    impl_->links.emplace_back(link);
+  }
+  return {};
+}
+
+void Loader::detach() noexcept {
+  while (!impl_->links.empty()) impl_->links.pop_back();
+}
+
+const KernelCaps& Loader::caps() const noexcept { return impl_->caps; }
+std::span<const int> Loader::data_rings() const noexcept { return impl_->ring_fds; }
+int Loader::control_ring() const noexcept { return bpf_map__fd(impl_->object->maps.control); }
+
+Result<std::uint32_t> Loader::flush() const {
+  const int program = bpf_program__fd(impl_->object->progs.kf_flush);
+  std::uint32_t stayed_busy = 0;
+  for (const std::uint32_t cpu : online_cpus()) {
+    LIBBPF_OPTS(bpf_test_run_opts, options, .flags = BPF_F_TEST_RUN_ON_CPU, .cpu = cpu);
+    int tries = 0;
+    do {
+      options.retval = 0;
+      if (bpf_prog_test_run_opts(program, &options)) {
+        if (errno == ENXIO) break;  // went offline since we looked
+        return errno_error(errno, fmt::format("flushing the batch of CPU {}", cpu));
+      }
+    } while (options.retval == 1 && ++tries < kFlushTries);
+    stayed_busy += options.retval == 1;
+  }
+  return stayed_busy;
+}
+
+Result<std::vector<kf_task>> Loader::snapshot() const {
+  const UniqueFd fd(bpf_iter_create(bpf_link__fd(impl_->iterator.get())));
+  if (!fd) return errno_error(errno, "starting the task snapshot");
+  std::vector<kf_task> tasks;
+  tasks.reserve(1024);
+  std::size_t have = 0;
+  for (;;) {
+    // Records can be torn across reads; the vector's bytes are the buffer.
+    const std::size_t want = have + 64 * sizeof(kf_task);
+    tasks.resize((want + sizeof(kf_task) - 1) / sizeof(kf_task));
+    const ssize_t got = ::read(fd.get(), reinterpret_cast<char*>(tasks.data()) + have, tasks.size() * sizeof(kf_task) - have);
+    if (got < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    if (got < 0) return errno_error(errno, "reading the task snapshot");
+    if (got == 0) break;
+    have += static_cast<std::size_t>(got);
+  }
+  tasks.resize(have / sizeof(kf_task));
+  return tasks;
+}
+
+Result<> Loader::add_target(std::uint32_t tgid) const {
+  const std::uint32_t one = 1;
+  if (bpf_map__update_elem(impl_->object->maps.targets, &tgid, sizeof tgid, &one, sizeof one, BPF_ANY))
+    return errno_error(errno, fmt::format("making process {} a target", tgid), "at most 65536 processes can be targets");
+  __atomic_add_fetch(&impl_->object->bss->target_gen, 1, __ATOMIC_SEQ_CST);
+  return {};
+}
+
+void Loader::remove_target(std::uint32_t tgid) const {
+  bpf_map__delete_elem(impl_->object->maps.targets, &tgid, sizeof tgid, 0);
+  __atomic_add_fetch(&impl_->object->bss->target_gen, 1, __ATOMIC_SEQ_CST);
+}
+
+std::vector<std::uint32_t> Loader::targets() const {
+  std::vector<std::uint32_t> tgids;
+  const int map = bpf_map__fd(impl_->object->maps.targets);
+  std::uint32_t key = 0;
+  for (const std::uint32_t* previous = nullptr; bpf_map_get_next_key(map, previous, &key) == 0; previous = &key)
+    if (tgids.size() < 65536) tgids.push_back(key);
+    else break;
+  return tgids;
+}
+
+std::vector<kf_open_call> Loader::calls_in_flight() const {
+  std::vector<kf_open_call> calls;
+  if (impl_->config.syscalls == KF_SYSCALLS_OFF) return calls;
+  const int parked = bpf_map__fd(impl_->object->maps.open_calls);
+  constexpr std::uint32_t kBatch = 512;
+  std::vector<std::uint32_t> tids(kBatch);
+  std::vector<kf_parked_call> values(kBatch);
+  std::uint32_t cursor = 0;
+  for (bool first = true, more = true; more; first = false) {
+    std::uint32_t count = kBatch;
+    more = bpf_map_lookup_batch(parked, first ? nullptr : &cursor, &cursor, tids.data(), values.data(), &count, nullptr) == 0;
+    if (!more && errno != ENOENT) break;
+    for (std::uint32_t i = 0; i < count; ++i)
+      if (values[i].enter_ns)
+        calls.push_back({.tid = tids[i], .tgid = values[i].tgid, .nr = values[i].nr, .enter_ns = values[i].enter_ns});
+  }
+  std::vector<kf_cpu_call> running(possible_cpus());
+  const std::uint32_t zero = 0;
+  if (bpf_map_lookup_elem(bpf_map__fd(impl_->object->maps.calls), &zero, running.data()) == 0)
+    for (const kf_cpu_call& call : running)
+      if (call.tid) calls.push_back({.tid = call.tid, .tgid = call.checked_tgid, .nr = call.nr, .enter_ns = call.enter_ns});
+  return calls;
+}
+
+Result<> Loader::watch_call(std::uint32_t tid, std::uint64_t enter_ns) const {
+  if (bpf_map__update_elem(impl_->object->maps.watched, &tid, sizeof tid, &enter_ns, sizeof enter_ns, BPF_NOEXIST)) {
+    if (errno == EEXIST) return {};
+    return errno_error(errno, fmt::format("watching the call of thread {}", tid), "its end will not be added to the dump");
+  }
+  __atomic_add_fetch(&impl_->object->bss->watched_count, 1, __ATOMIC_SEQ_CST);
+  return {};
+}
+
+kf_counters Loader::counters() const noexcept { return impl_->object->bss->counters; }
+
+namespace {
+
+template <class Fn>
+void for_each_loaded(kflight_bpf* object, Fn&& fn) {
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, object->obj) {
+    const int fd = bpf_program__fd(program);
+    bpf_prog_info info{};
+    __u32 size = sizeof info;
+    if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0) fn(program, info);
+  }
+}
+
+}  // namespace
+
+std::uint64_t Loader::recursion_misses() const {
+  std::uint64_t misses = 0;
+  for_each_loaded(impl_->object.get(), [&](const bpf_program*, const bpf_prog_info& info) { misses += info.recursion_misses; });
+  return misses;
+}
+
+std::vector<ProgramCost> Loader::program_costs() const {
+  std::vector<ProgramCost> costs;
+  for_each_loaded(impl_->object.get(), [&](const bpf_program* program, const bpf_prog_info& info) {
+    costs.push_back({bpf_program__name(program), info.run_cnt, info.run_time_ns});
+  });
+  return costs;
+}
+
+}  // namespace kflight::record

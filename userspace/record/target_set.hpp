@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// target_set.hpp - turns what the user named (process ids, name patterns) into process ids the kernel side can look up.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "kflight/flight_recorder.hpp"
+#include "kflight/result.hpp"
+
+namespace kflight::record {
+
+// The process a pid or thread id belongs to. kNotFound when there is none; kUsage for a kernel thread.
+Result<std::uint32_t> process_of(std::uint32_t pid);
+
+bool matches_any(const std::vector<std::string>& globs, std::string_view comm);
+
+// All processes named by the target right now.
+Result<std::vector<std::uint32_t>> resolve_targets(const Target& target, std::span<const kf_task> tasks);
+
+}  // namespace kflight::record
