@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// errno_names.cpp - the table behind errno_names.hpp: Linux numbers of all architectures but alpha, mips, parisc,
+// sparc.
+#include "dump/errno_names.hpp"
+
+#include <fmt/format.h>
+
+#include <vector>
+
+#include "base/nearest_word.hpp"
+
+namespace kflight::dump {
+
+namespace {
+
+struct ErrnoRow {
+  std::uint16_t number;
+  std::string_view name;
+};
+
+// The first name of a number is the one shown.
+constexpr ErrnoRow kErrnos[] = {
+    {1, "EPERM"},
+    {2, "ENOENT"},
+    {3, "ESRCH"},
+    {4, "EINTR"},
+    {5, "EIO"},
+    {6, "ENXIO"},
+    {7, "E2BIG"},
+    {8, "ENOEXEC"},
+    {9, "EBADF"},
+    {10, "ECHILD"},
+    {11, "EAGAIN"},
+    {12, "ENOMEM"},
+    {13, "EACCES"},
+    {14, "EFAULT"},
+    {15, "ENOTBLK"},
+    {16, "EBUSY"},
+    {17, "EEXIST"},
+    {18, "EXDEV"},
+    {19, "ENODEV"},
+    {20, "ENOTDIR"},
+    {21, "EISDIR"},
+    {22, "EINVAL"},
+    {23, "ENFILE"},
+    {24, "EMFILE"},
+    {25, "ENOTTY"},
+    {26, "ETXTBSY"},
+    {27, "EFBIG"},
+    {28, "ENOSPC"},
+    {29, "ESPIPE"},
+    {30, "EROFS"},
+    {31, "EMLINK"},
+    {32, "EPIPE"},
+    {33, "EDOM"},
+    {34, "ERANGE"},
+    {35, "EDEADLK"},
+    {36, "ENAMETOOLONG"},
+    {37, "ENOLCK"},
+    {38, "ENOSYS"},
+    {39, "ENOTEMPTY"},
+    {40, "ELOOP"},
+    {42, "ENOMSG"},
+    {43, "EIDRM"},
+    {44, "ECHRNG"},
+    {45, "EL2NSYNC"},
+    {46, "EL3HLT"},
+    {47, "EL3RST"},
+    {48, "ELNRNG"},
+    {49, "EUNATCH"},
+    {50, "ENOCSI"},
+    {51, "EL2HLT"},
+    {52, "EBADE"},
+    {53, "EBADR"},
+    {54, "EXFULL"},
+    {55, "ENOANO"},
+    {56, "EBADRQC"},
+    {57, "EBADSLT"},
+    {59, "EBFONT"},
+    {60, "ENOSTR"},
+    {61, "ENODATA"},
+    {62, "ETIME"},
+    {63, "ENOSR"},
+    {64, "ENONET"},
+    {65, "ENOPKG"},
+    {66, "EREMOTE"},
+    {67, "ENOLINK"},
+    {68, "EADV"},
+    {69, "ESRMNT"},
+    {70, "ECOMM"},
+    {71, "EPROTO"},
+    {72, "EMULTIHOP"},
+    {73, "EDOTDOT"},
+    {74, "EBADMSG"},
+    {75, "EOVERFLOW"},
+    {76, "ENOTUNIQ"},
+    {77, "EBADFD"},
+    {78, "EREMCHG"},
+    {79, "ELIBACC"},
+    {80, "ELIBBAD"},
+    {81, "ELIBSCN"},
+    {82, "ELIBMAX"},
+    {83, "ELIBEXEC"},
+    {84, "EILSEQ"},
+    {85, "ERESTART"},
+    {86, "ESTRPIPE"},
+    {87, "EUSERS"},
+    {88, "ENOTSOCK"},
+    {89, "EDESTADDRREQ"},
+    {90, "EMSGSIZE"},
+    {91, "EPROTOTYPE"},
+    {92, "ENOPROTOOPT"},
+    {93, "EPROTONOSUPPORT"},
+    {94, "ESOCKTNOSUPPORT"},
+    {95, "EOPNOTSUPP"},
+    {96, "EPFNOSUPPORT"},
+    {97, "EAFNOSUPPORT"},
+    {98, "EADDRINUSE"},
+    {99, "EADDRNOTAVAIL"},
+    {100, "ENETDOWN"},
+    {101, "ENETUNREACH"},
+    {102, "ENETRESET"},
+    {103, "ECONNABORTED"},
+    {104, "ECONNRESET"},
+    {105, "ENOBUFS"},
+    {106, "EISCONN"},
+    {107, "ENOTCONN"},
+    {108, "ESHUTDOWN"},
+    {109, "ETOOMANYREFS"},
+    {110, "ETIMEDOUT"},
+    {111, "ECONNREFUSED"},
+    {112, "EHOSTDOWN"},
+    {113, "EHOSTUNREACH"},
+    {114, "EALREADY"},
+    {115, "EINPROGRESS"},
+    {116, "ESTALE"},
+    {117, "EUCLEAN"},
+    {118, "ENOTNAM"},
+    {119, "ENAVAIL"},
+    {120, "EISNAM"},
+    {121, "EREMOTEIO"},
+    {122, "EDQUOT"},
+    {123, "ENOMEDIUM"},
+    {124, "EMEDIUMTYPE"},
+    {125, "ECANCELED"},
+    {126, "ENOKEY"},
+    {127, "EKEYEXPIRED"},
+    {128, "EKEYREVOKED"},
+    {129, "EKEYREJECTED"},
+    {130, "EOWNERDEAD"},
+    {131, "ENOTRECOVERABLE"},
+    {132, "ERFKILL"},
+    {133, "EHWPOISON"},
+    {11, "EWOULDBLOCK"},
+    {35, "EDEADLOCK"},
+    {95, "ENOTSUP"},
+    {512, "ERESTARTSYS"},
+    {513, "ERESTARTNOINTR"},
+    {514, "ERESTARTNOHAND"},
+    {515, "ENOIOCTLCMD"},
+    {516, "ERESTART_RESTARTBLOCK"},
+    {517, "EPROBE_DEFER"},
+    {518, "EOPENSTALE"},
+    {519, "ENOPARAM"},
+    {521, "EBADHANDLE"},
+    {522, "ENOTSYNC"},
+    {523, "EBADCOOKIE"},
+    {524, "ENOTSUPP"},
+    {525, "ETOOSMALL"},
+    {526, "ESERVERFAULT"},
+    {527, "EBADTYPE"},
+    {528, "EJUKEBOX"},
+    {529, "EIOCBQUEUED"},
+    {530, "ERECALLCONFLICT"},
+    {531, "ENOGRACE"},
+};
+
+}  // namespace
+
+std::optional<std::uint32_t> errno_nr(std::string_view name) {
+  for (const auto& row : kErrnos)
+    if (row.name == name) return row.number;
+  return std::nullopt;
+}
+
+std::string errno_name(std::uint32_t number) {
+  for (const auto& row : kErrnos)
+    if (row.number == number) return std::string(row.name);
+  return fmt::format("errno {}", number);
+}
+
+std::string_view nearest_errno(std::string_view name) {
+  std::vector<std::string_view> names;
+  for (const auto& row : kErrnos) names.push_back(row.name);
+  return nearest_word(name, names);
+}
+
+bool is_restart_code(std::uint32_t number) { return number == 512 || number == 513 || number == 514 || number == 516; }
+
+}  // namespace kflight::dump
