@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dump/decoder.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace kflight::dump {
+namespace {
+
+// A time `before_ns` earlier than `ts_ns`; 0, "not known", when that is before the clock began.
+std::uint64_t earlier(std::uint64_t ts_ns, std::uint64_t before_ns) {
+  return before_ns < ts_ns ? ts_ns - before_ns : 0;
+}
+
+Comm comm_of(const kf_u64* words) {
+  Comm comm;
+  std::memcpy(comm.bytes.data(), words, comm.bytes.size());
+  return comm;
+}
+
+// Words a generic kind has at least; 0 for kinds nobody has defined yet.
+constexpr std::uint32_t min_words(std::uint32_t generic_kind) {
+  switch (generic_kind) {
+    case KF_GEN_MIGRATE:
+      return KF_MIGRATE_WORDS;
+    case KF_GEN_FORK:
+      return KF_FORK_WORDS;
+    case KF_GEN_EXEC:
+      return KF_EXEC_WORDS_MIN;
+    case KF_GEN_EXIT:
+      return KF_EXIT_WORDS;
+    case KF_GEN_RENAME:
+      return KF_RENAME_WORDS;
+    case KF_GEN_SYSCALL_OPEN:
+      return 3;
+    default:
+      return 0;
+  }
+}
+
+bool well_formed(std::span<const kf_u64> event) {
+  const std::uint32_t kind = kf_generic_kind(event[0]);
+  if (min_words(kind) == 0 || event.size() < min_words(kind)) return false;
+  if (kind == KF_GEN_EXEC) return event[1] >> 32 <= (event.size() - KF_EXEC_WORDS_MIN) * sizeof(kf_u64);
+  if (kind == KF_GEN_SYSCALL_OPEN) return 2 + kf_sys_words(event[2]) <= event.size();
+  return true;
+}
+
+}  // namespace
+
+ChunkCursor::ChunkCursor(const kf_chunk& head, std::span<const kf_u64> words) noexcept
+    : words_(words.data()),
+      end_(std::min<std::size_t>(words.size(), head.n_words)),
+      now_ns_(head.base_ns),
+      current_(head.cur_tid),
+      lane_(head.lane),
+      nested_((head.flags & KF_CHUNK_NESTED) != 0),
+      short_(words.size() < head.n_words) {}
+
+bool ChunkCursor::next(Event& out) noexcept {
+  while (at_ < end_) {
+    const std::size_t first = at_;
+    const kf_u64 w = words_[at_++];
+    switch (kf_word_kind(w)) {
+      case KF_EV_TIME:
+        now_ns_ += kf_unpack_time(w);
+        continue;
+      case KF_EV_CURRENT:
+        current_ = kf_unpack_current(w);
+        continue;
+      case KF_EV_SWITCH:
+        if (!decode_switch(w, out)) return fail(first);
+        break;
+      case KF_EV_WAKING:
+        if (!decode_waking(w, out)) return fail(first);
+        break;
+      case KF_EV_WAKEUP:
+        decode_wakeup(w, out);
+        break;
+      case KF_EV_SYSCALL:
+        if (!decode_syscall(w, out)) return fail(first);
+        break;
+      case KF_EV_GENERIC:
+        if (!decode_generic(w, out)) return fail(first);
+        break;
+      default:
+        return fail(first);
+    }
+    ++decoded_;
+    return true;
+  }
+  if (short_) damaged_ = true;
+  return false;
+}
+
+template <class E>
+E& ChunkCursor::start(Event& out) const noexcept {
+  E& event = out.emplace<E>();
+  event.ts_ns = now_ns_;
+  event.tid = current_;
+  event.cpu = lane_;
+  event.nested = nested_;
+  return event;
+}
+
+bool ChunkCursor::fail(std::size_t first) noexcept {
+  damaged_ = true;
+  at_ = end_ = first;
+  return false;
+}
+
+bool ChunkCursor::take(kf_u64& word) noexcept {
+  if (at_ >= end_) return false;
+  word = words_[at_++];
+  return true;
+}
+
+bool ChunkCursor::take(kf_sys& sys) noexcept {
+  if (at_ >= end_ || kf_sys_words(words_[at_]) > end_ - at_) return false;
+  kf_get_sys(words_ + at_, &sys);
+  at_ += kf_sys_words(words_[at_]);
+  return true;
+}
+
+bool ChunkCursor::decode_switch(kf_u64 w, Event& out) noexcept {
+  now_ns_ += kf_word_dt(w);
+  auto& e = start<SwitchEvent>(out);
+  e.next_tid = kf_switch_next(w);
+  e.prev_state = static_cast<std::uint8_t>(kf_switch_state(w));
+  e.preempt = kf_switch_preempt(w) != 0;
+  e.in_iowait = kf_switch_iowait(w) != 0;
+  e.throttled = kf_switch_throttled(w) != 0;
+  e.nsw = static_cast<std::uint8_t>(kf_switch_nsw(w));
+  current_ = e.next_tid;
+  const kf_u32 follows = kf_switch_follows(w);
+  if (follows == 0) return true;
+  kf_u64 word = 0;
+  if (follows & KF_SWITCH_SYS) {
+    if (!take(e.sys)) return false;
+    e.has_sys = true;
+  }
+  if (follows & KF_SWITCH_ENTER) {
+    if (!take(word)) return false;
+    e.enter_ns = earlier(now_ns_, word);
+  }
+  if (follows & KF_SWITCH_PRIO) {
+    if (!take(word)) return false;
+    e.prev_prio = static_cast<std::uint8_t>(word);
+    e.next_prio = static_cast<std::uint8_t>(word >> 8);
+    e.prev_policy = static_cast<std::uint8_t>(word >> 16);
+    e.next_policy = static_cast<std::uint8_t>(word >> 24);
+  }
+  return true;
+}
+
+bool ChunkCursor::decode_waking(kf_u64 w, Event& out) noexcept {
+  kf_u64 w2 = 0;
+  if (!take(w2)) return false;
+  const kf_u32 cause_words = kf_waking2_cause_words(w2);
+  if (cause_words > 2) return false;
+  now_ns_ += kf_word_dt(w);
+  auto& e = start<WakingEvent>(out);
+  e.wakee = kf_waking_wakee(w);
+  e.ctx = static_cast<std::uint8_t>(kf_waking_ctx(w));
+  e.wakee_prio = static_cast<std::uint8_t>(kf_waking2_prio(w2));
+  e.has_wakeup = kf_waking_merged(w) != 0;
+  e.target_cpu = static_cast<std::uint16_t>(kf_waking_cpu(w));
+  if (e.has_wakeup) e.wakeup_ns = now_ns_ + kf_waking2_delay(w2);
+  e.waker_nr = static_cast<std::uint16_t>(kf_waking2_waker_nr(w2));
+  e.cause = static_cast<std::uint8_t>(kf_waking2_cause(w2));
+  e.cause_words = static_cast<std::uint8_t>(cause_words);
+  e.cause_detail = kf_waking2_detail(w2);
+  for (kf_u32 i = 0; i < cause_words; ++i)
+    if (kf_u64 word = 0; take(word))
+      e.cause_args[i] = word;
+    else
+      return false;
+  return true;
+}
+
+void ChunkCursor::decode_wakeup(kf_u64 w, Event& out) noexcept {
+  now_ns_ += kf_word_dt(w);
+  auto& e = start<WakeupEvent>(out);
+  e.wakee = kf_wakeup_wakee(w);
+  e.target_cpu = static_cast<std::uint16_t>(kf_wakeup_cpu(w));
+  e.is_new = kf_wakeup_new(w) != 0;
+  e.throttled = kf_wakeup_throttled(w) != 0;
+}
+
+bool ChunkCursor::decode_syscall(kf_u64 w, Event& out) noexcept {
+  now_ns_ += kf_word_dt(w);
+  auto& e = start<SyscallEvent>(out);
+  const kf_u32 follows = kf_syscall_follows(w);
+  kf_u64 took_ns = kf_syscall_dur(w);
+  e.nr = kf_syscall_nr(w);
+  e.ret = kf_syscall_ret(w);
+  e.was_switched_out = kf_syscall_blocked(w) != 0;
+  if (follows & KF_SYSCALL_LONG) {
+    kf_u64 word = 0;
+    if (!take(word)) return false;
+    took_ns = word & 0xffffffff;
+    e.ret = static_cast<std::int32_t>(word >> 32);
+  }
+  if (follows & KF_SYSCALL_WIDE) {
+    kf_u64 ret = 0;
+    if (!take(took_ns) || !take(ret)) return false;
+    e.ret = static_cast<std::int64_t>(ret);
+  }
+  if (follows & KF_SYSCALL_ARGS) {
+    if (!take(e.sys)) return false;
+    e.has_args = true;
+    e.nr = e.sys.nr;
+    e.abi = static_cast<std::uint8_t>(e.sys.abi);
+  }
+  if (took_ns != KF_DUR_UNKNOWN) e.enter_ns = earlier(now_ns_, took_ns);
+  return true;
+}
+
+bool ChunkCursor::decode_generic(kf_u64 w, Event& out) noexcept {
+  const std::size_t length = kf_generic_words(w);
+  const std::size_t first = at_ - 1;
+  if (length == 0 || length > end_ - first) return false;
+  const std::span<const kf_u64> event(words_ + first, length);
+  now_ns_ += kf_generic_dt(w);
+  at_ = first + length;
+  if (well_formed(event)) return decode_known_generic(event, out), true;
+  auto& unknown = start<UnknownEvent>(out);
+  unknown.generic_kind = static_cast<std::uint8_t>(kf_generic_kind(w));
+  unknown.words = static_cast<std::uint8_t>(length);
+  return true;
+}
+
+void ChunkCursor::decode_known_generic(std::span<const kf_u64> event, Event& out) const noexcept {
+  const std::uint32_t payload = kf_generic_payload(event[0]);
+  const std::uint32_t tid = payload & KF_TID_MASK;
+  const auto low = [&](std::size_t i) { return static_cast<std::uint32_t>(event[i]); };
+  const auto high = [&](std::size_t i) { return static_cast<std::uint32_t>(event[i] >> 32); };
+  switch (kf_generic_kind(event[0])) {
+    case KF_GEN_MIGRATE: {
+      auto& e = start<MigrateEvent>(out);
+      e.migrated_tid = tid;
+      e.orig_cpu = static_cast<std::uint16_t>(event[1]);
+      e.dest_cpu = static_cast<std::uint16_t>(event[1] >> 16);
+      return;
+    }
+    case KF_GEN_FORK: {
+      auto& e = start<ForkEvent>(out);
+      e.child_tid = tid;
+      e.is_thread = (payload & KF_FORK_IS_THREAD) != 0;
+      e.child_tgid = low(1);
+      e.parent_tid = high(1);
+      e.child_start_ns = event[2];
+      e.cgroup_id = event[3];
+      e.comm = comm_of(&event[4]);
+      return;
+    }
+    case KF_GEN_EXEC: {
+      auto& e = start<ExecEvent>(out);
+      e.new_tid = tid;
+      e.old_tid = low(1);
+      e.comm = comm_of(&event[2]);
+      e.filename = {reinterpret_cast<const char*>(event.data() + KF_EXEC_WORDS_MIN), high(1)};
+      return;
+    }
+    case KF_GEN_EXIT: {
+      auto& e = start<ExitEvent>(out);
+      e.exiting_tid = tid;
+      e.group_dead = (payload & KF_EXIT_GROUP_DEAD) != 0;
+      e.exit_code = low(1);
+      return;
+    }
+    case KF_GEN_RENAME: {
+      auto& e = start<RenameEvent>(out);
+      e.renamed_tid = tid;
+      e.comm = comm_of(&event[1]);
+      return;
+    }
+    default: {  // KF_GEN_SYSCALL_OPEN; well_formed() lets nothing else through
+      auto& e = start<SyscallOpenEvent>(out);
+      e.enter_ns = earlier(now_ns_, event[1]);
+      kf_get_sys(&event[2], &e.sys);
+      return;
+    }
+  }
+}
+
+}  // namespace kflight::dump
