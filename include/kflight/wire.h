@@ -377,7 +377,7 @@ KF_INLINE kf_u32 kf_put_syscall(kf_u64 *out, kf_u64 dt, kf_u32 nr, kf_u64 dur, k
  *   padded with NUL to whole words.
  * EXIT (2 words): payload tid 22 | group_dead << 22; word 1: exit code as in wait(2) status, low 32 bits.
  * RENAME (3 words): payload tid 22; words 1, 2: comm.
- * SYSCALL_OPEN (2.. words): payload 0; word 1: ns since the entry; then the call as in kf_put_sys. The lane's current task
+ * SYSCALL_OPEN (3..6 words): payload 0; word 1: ns since the entry; then the call as in kf_put_sys. The lane's current task
  *   is in this call while a dump flushes the CPU; its SYSCALL event comes later. */
 #define KF_MIGRATE_WORDS 2
 #define KF_FORK_WORDS 6
@@ -479,7 +479,8 @@ struct kf_config {
   kf_u32 has_prev_state;      /* kernel: sched_switch has prev_state as fourth argument */
   kf_u32 has_task_pt_regs;    /* kernel: bpf_task_pt_regs exists (5.15) */
   kf_u32 has_preempt_count;   /* kernel: preempt_count_delta is known, so a waker's context is */
-  kf_u32 reserved;
+  kf_u32 has_rdonly_cast;     /* kernel: bpf_rdonly_cast exists (6.2), memory is read without a helper call */
+  kf_u64 regs_offset;         /* user registers of a task lie this far above task_struct.stack; 0: ask the helper */
   kf_s64 preempt_count_delta; /* address of a CPU's preempt count minus that of its run queue, both per-CPU variables */
   struct kf_rule rules[KF_RULES_MAX];
   kf_u8 sys_args[KF_SYS_TABLE];       /* KF_ARGS_* per native call */
