@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# find_package(kflight) for other projects: kflight::kflight is one static archive of base, dump and record beside the
+# public headers. The component "development" holds it, so that it installs without the program.
+include(CMakePackageConfigHelpers)
+
+set(config_dir ${CMAKE_INSTALL_LIBDIR}/cmake/kflight)
+add_library(kflight STATIC $<TARGET_OBJECTS:kf_base> $<TARGET_OBJECTS:kf_dump> $<TARGET_OBJECTS:kf_record>)
+set_target_properties(kflight PROPERTIES LINKER_LANGUAGE CXX)
+target_compile_features(kflight INTERFACE cxx_std_20)
+target_include_directories(kflight INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+target_link_libraries(kflight INTERFACE
+  fmt::fmt Threads::Threads PkgConfig::LIBBPF PkgConfig::ZSTD PkgConfig::XXHASH)
+
+install(TARGETS kflight EXPORT kflight ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/kflight DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development)
+install(EXPORT kflight NAMESPACE kflight:: FILE kflightTargets.cmake DESTINATION ${config_dir} COMPONENT development)
+configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/kflightConfig.cmake.in
+  ${PROJECT_BINARY_DIR}/kflightConfig.cmake INSTALL_DESTINATION ${config_dir})
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/kflightConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/kflightConfig.cmake ${PROJECT_BINARY_DIR}/kflightConfigVersion.cmake
+  DESTINATION ${config_dir} COMPONENT development)

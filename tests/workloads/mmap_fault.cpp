@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// mmap_fault.cpp - a thread reads a mapped file that is not in memory: it waits for the disk without any system call.
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "workload.hpp"
+
+using namespace workload;
+
+namespace {
+
+std::uint64_t major_faults() {
+  rusage usage{};
+  getrusage(RUSAGE_THREAD, &usage);
+  return static_cast<std::uint64_t>(usage.ru_majflt);
+}
+
+std::uint64_t touch_pages(const volatile unsigned char* bytes, std::size_t size) {
+  std::uint64_t sum = 0;
+  for (std::size_t at = 0; at < size; at += 4096) sum += bytes[at];
+  return sum;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Run run(argc, argv, "mmap_fault", "page faults that read from disk",
+          {{"mib", "16", "size of the file"}, {"dir", "/var/tmp", "folder of the file"}});
+  const std::size_t size = run.number("mib") << 20;
+  run.wait_for_start();
+
+  const int fd = unnamed_file(run.text("dir"));
+  const std::string content(size, 'k');
+  check(write(fd, content.data(), size) == static_cast<ssize_t>(size) ? 0 : -1, "writing the file");
+  check(fsync(fd), "fsync");
+  check(-posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), "dropping the file from the page cache");
+  void* mapped = mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0);
+  check(mapped == MAP_FAILED ? -1 : 0, "mmap");
+  check(madvise(mapped, size, MADV_RANDOM), "madvise");  // no read-ahead: every page is a fault
+  const auto* bytes = static_cast<const unsigned char*>(mapped);
+  std::uint64_t sum = run.clean() ? touch_pages(bytes, size) : 0;
+
+  const std::uint64_t faults = major_faults();
+  run.begin();
+  sum += touch_pages(bytes, size);
+  run.end();
+
+  run.did("bytes", size);
+  run.did("sum", sum);
+  run.did("major_faults", major_faults() - faults);
+  run.expect({.leaf = "disk", .chain = {"main"}, .min_percent = 50, .detector = {}});
+  return run.finish();
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// pipe_pingpong.cpp - a request goes to a thread that computes an answer: the waiting is that thread's CPU time.
+#include <atomic>
+
+#include "workload.hpp"
+
+using namespace workload;
+
+int main(int argc, char** argv) {
+  Run run(argc, argv, "pipe_pingpong", "waiting for a thread that computes",
+          {{"rounds", "100", "requests"}, {"compute-us", "1000", "CPU time per answer"}});
+  const std::uint64_t rounds = run.number("rounds");
+  const std::chrono::microseconds compute(run.clean() ? 0 : run.number("compute-us"));
+  run.wait_for_start();
+
+  const Pair request = make_pipe();
+  const Pair answer = make_pipe();
+  std::atomic<std::uint64_t> server_cpu_ns = 0;
+  std::thread server = run.spawn("server", [&] {
+    const std::uint64_t before = cpu_ns();
+    for (std::uint64_t i = 0; i < rounds; ++i) {
+      start_line(request.first);
+      burn_cpu(compute);
+      if (i + 1 == rounds) server_cpu_ns = cpu_ns() - before;
+      say_go(answer.second);
+    }
+  });
+
+  run.begin();
+  for (std::uint64_t i = 0; i < rounds; ++i) {
+    say_go(request.second);
+    start_line(answer.first);
+  }
+  run.end();
+  server.join();
+
+  run.did("rounds", rounds);
+  run.did("server_cpu_ns", server_cpu_ns);
+  run.expect({.leaf = "cpu:user", .chain = {"main", "server"}, .min_percent = 90, .detector = {}});
+  return run.finish();
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// prio_inversion.cpp - an important thread needs a lock whose unimportant holder cannot run, because a third thread of
+// middling importance occupies the holder's CPU.
+#include "workload.hpp"
+
+using namespace workload;
+
+int main(int argc, char** argv) {
+  Run run(argc, argv, "prio_inversion", "a lock's holder is kept off its CPU",
+          {{"hog", "300", "ms the middle thread runs"}, {"hold", "20", "ms of CPU the holder needs"}});
+  const auto hog_ns = static_cast<std::uint64_t>(run.milliseconds("hog").count());
+  const nanoseconds hold = run.milliseconds("hold");
+  if (std::thread::hardware_concurrency() < 2) run.skip("needs two CPUs");
+  run.wait_for_start();
+
+  std::mutex mutex;
+  const Pair locked = make_pipe();
+  std::thread low = run.spawn("low", [&] {
+    pin_to_cpu(0);
+    const std::lock_guard lock(mutex);
+    set_nice(19);
+    say_go(locked.second);
+    burn_cpu(hold);
+  });
+  start_line(locked.first);
+
+  pin_to_cpu(1);
+  set_nice(-10);
+  std::thread middle;
+  if (!run.clean()) {
+    middle = run.spawn("middle", [&] {
+      set_nice(-5);
+      pin_to_cpu(0);
+      burn_until(now_ns() + hog_ns);
+    });
+  }
+  run.begin();
+  mutex.lock();
+  run.end();
+  mutex.unlock();
+  low.join();
+  if (middle.joinable()) middle.join();
+
+  run.expect(
+      {.leaf = "contention", .chain = {"main", "low", "middle"}, .min_percent = 80, .detector = "prio-inversion"});
+  return run.finish();
+}

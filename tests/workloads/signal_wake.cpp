@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// signal_wake.cpp - a thread waits for a signal that another process sends after a while.
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+
+#include "workload.hpp"
+
+using namespace workload;
+
+int main(int argc, char** argv) {
+  Run run(argc, argv, "signal_wake", "waiting for a signal", {{"after", "100", "ms until it is sent"}});
+  const nanoseconds after = run.clean() ? 0ns : run.milliseconds("after");
+  run.wait_for_start();
+
+  sigset_t blocked, open;
+  sigemptyset(&blocked);
+  sigaddset(&blocked, SIGUSR2);
+  check(sigprocmask(SIG_BLOCK, &blocked, &open), "sigprocmask");
+  std::signal(SIGUSR2, [](int) {});
+
+  const pid_t receiver = getpid();
+  run.begin();
+  const auto sender = static_cast<pid_t>(check(fork(), "fork"));
+  if (sender == 0) {
+    set_name("sender");
+    sleep_for(after);
+    _exit(kill(receiver, SIGUSR2) == 0 ? 0 : 1);
+  }
+  sigsuspend(&open);
+  run.end();
+  check(waitpid(sender, nullptr, 0), "waitpid");
+
+  run.role("sender", sender);
+  run.did("signals", 1);
+  run.expect({.leaf = "timer", .chain = {"main", "sender"}, .min_percent = 90, .detector = {}});
+  return run.finish();
+}

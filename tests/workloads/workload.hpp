@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// workload.hpp - what the programs with a planted cause have in common. Each does one known thing and prints one JSON
+// line about it: when (CLOCK_BOOTTIME ns, like events), which threads, how often, and what an explanation has to say.
+//
+//   --clean   the same program without the cause: nothing must be found
+//   --wait    prints "pid N", starts on a line of stdin, and after its report stays alive until the next line or the
+//             end of stdin, so that a recorder can attach before and dump after
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <map>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace workload {
+
+using std::chrono::nanoseconds;
+using namespace std::chrono_literals;
+
+inline constexpr int kSkipped = 77;  // exit status: this machine cannot run it, the report says why
+
+std::uint64_t now_ns();  // CLOCK_BOOTTIME
+std::uint64_t cpu_ns();  // CPU time of the calling thread
+pid_t own_tid();
+
+void sleep_for(nanoseconds duration);
+void burn_cpu(nanoseconds cpu_time);         // returns when the calling thread has used that much CPU
+void burn_until(std::uint64_t boottime_ns);  // returns at that time, having used what CPU it got
+void pin_to_cpu(int cpu);                    // the calling thread
+void set_nice(int nice);                     // the calling thread
+void set_name(const std::string& name);      // the calling thread
+void wait_until_asleep(pid_t tid);           // a task of any process: until the kernel says S or D
+void start_line(int fd);                     // reads one byte: the other side of say_go()
+void say_go(int fd);
+
+// Ends the program with `what` and errno when `value` says that a system call failed. Returns the value.
+long check(long value, const char* what);
+
+// What the kernel counts per thread, as /proc/PID/task/TID has it.
+struct ThreadCounts {
+  std::uint64_t voluntary = 0, involuntary = 0;  // status: nvcsw, nivcsw
+  std::uint64_t run_ns = 0, delay_ns = 0;        // schedstat, fields 1 and 2
+  std::uint64_t switched_in = 0;                 // schedstat, field 3
+};
+
+// A thread's own counts over an interval that begins and ends at moments when they were exactly these: the reading is
+// repeated until no switch fell between it and the clock.
+class Tally {
+ public:
+  void begin();
+  void end();
+  std::uint64_t t0() const { return t0_; }
+  std::uint64_t t1() const { return t1_; }
+  ThreadCounts delta() const;
+
+ private:
+  std::uint64_t t0_ = 0, t1_ = 0;
+  ThreadCounts first_, last_;
+};
+
+// A flag with a value, `--name VALUE`, and what it does when it is not given.
+struct Arg {
+  const char* name;
+  const char* value;
+  const char* help;
+};
+
+// What a right explanation of the subject's interval [t0, t1] contains; of a clean run it must not.
+struct Expectation {
+  std::string leaf;                // category of the leaf that dominates, of the report's closed list
+  std::vector<std::string> chain;  // roles from the subject to whoever the leaf belongs to
+  unsigned min_percent = 0;        // its share of the interval; 0: not bounded
+  std::string detector;            // a detector that must fire; empty: none
+};
+
+class Run {
+ public:
+  // Ends the program with a usage message when the command line is not understood.
+  Run(int argc, char** argv, const char* name, const char* about, std::initializer_list<Arg> args = {});
+
+  bool clean() const { return clean_; }
+  std::uint64_t number(const std::string& name) const;
+  nanoseconds milliseconds(const std::string& name) const { return std::chrono::milliseconds(number(name)); }
+  const std::string& text(const std::string& name) const { return args_.at(name); }
+
+  void wait_for_start();  // with --wait: "pid N" and a line of stdin
+
+  // Starts a thread that carries its role as its name; returns when it has begun and its tid is known.
+  std::thread spawn(const std::string& role, std::function<void()> body);
+  pid_t tid_of(const std::string& role);
+  void role(const std::string& role, pid_t tid);  // of threads and processes started otherwise
+
+  // The interval to explain, and whose it is (default: the calling thread of begin()).
+  void begin();
+  void end();
+  void interval(std::uint64_t t0, std::uint64_t t1, pid_t subject);
+
+  void did(const std::string& what, std::uint64_t count);
+  void tally(const std::string& role, const Tally& tally);
+  void expect(Expectation expectation) { expectation_ = std::move(expectation); }
+
+  int finish();  // prints the report; with --wait stays until told; the exit status
+  [[noreturn]] void skip(const std::string& reason);  // reports why this machine cannot run it and exits
+
+ private:
+  std::string name_;
+  bool clean_ = false, wait_ = false;
+  std::map<std::string, std::string> args_;
+  std::uint64_t t0_ = 0, t1_ = 0;
+  pid_t subject_ = 0;
+  Expectation expectation_;
+  std::vector<std::pair<std::string, std::uint64_t>> did_;
+  std::vector<std::pair<std::string, Tally>> tallies_;
+  std::mutex mutex_;  // guards roles_
+  std::vector<std::pair<std::string, pid_t>> roles_;
+};
+
+// A temporary file without a name in `directory`, removed with its descriptor. Ends the program when that fails.
+int unnamed_file(const std::string& directory, int extra_flags = 0);
+
+// A pair of connected descriptors; for a pipe the first is the reading end.
+struct Pair {
+  int first = -1, second = -1;
+};
+Pair make_pipe();
+Pair make_socketpair();
+Pair make_tcp_pair();  // both ends on 127.0.0.1, no delay
+
+}  // namespace workload
