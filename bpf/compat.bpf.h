@@ -33,6 +33,17 @@ static __always_inline u32 task_throttled(struct task_struct *task) {
   return 0;
 }
 
+/* bpf_rdonly_cast (6.2, a35b9af4ec2c) turns an address into a pointer that may be read directly; before it, a helper call
+ * has to copy. A helper call costs 30 to 60 ns where returns are mitigated (SRSO), more than all else we do. Any
+ * structure with an int at its start serves as the type of an int. */
+#ifdef KF_FAST_READS /* one file only: the linker of libbpf before 1.2 fails on a kernel function that two objects use */
+extern void *bpf_rdonly_cast(const void *address, u32 btf_id) __ksym __weak;
+#define fast_reads config.has_rdonly_cast
+#else
+#define bpf_rdonly_cast(address, btf_id) NULL
+#define fast_reads false
+#endif
+
 /* What interrupted what: bits of preempt_count. On x86 that is a per-CPU variable, __preempt_count; from 6.2
  * (64701838bf05) to 6.14 (46e8fff6d45f) it was a member of pcpu_hot. A typed ksym would reach it only on kernels whose
  * kallsyms list data (CONFIG_KALLSYMS_ALL), and an unresolved one fails the load. BTF gives the offsets of all per-CPU
@@ -46,7 +57,13 @@ static __always_inline u32 waker_context(struct batch *b) {
     if (!rq) return KF_CTX_TASK;
     b->preempt_count_at = rq + config.preempt_count_delta;
   }
-  bpf_probe_read_kernel(&count, sizeof(count), (void *)b->preempt_count_at);
+  if (fast_reads) {
+    struct refcount_struct *p =
+        bpf_rdonly_cast((void *)b->preempt_count_at, bpf_core_type_id_kernel(struct refcount_struct));
+    count = p->refs.counter;
+  } else {
+    bpf_probe_read_kernel(&count, sizeof(count), (void *)b->preempt_count_at);
+  }
 #endif
   if (count & 0xf00000) return KF_CTX_NMI;
   if (count & 0x0f0000) return KF_CTX_HARDIRQ;
@@ -55,10 +72,13 @@ static __always_inline u32 waker_context(struct batch *b) {
 }
 
 /* Registers a task saved when it entered the kernel. bpf_task_pt_regs exists since 5.15 (dd6e10fbd9fb). Before, blocked
- * calls are not known. Only for tasks with a user side. */
+ * calls are not known. They always lie at the same place of a task's stack, which the loader asked the helper for once:
+ * see above for what a call costs. Only for tasks with a user side. */
 static __always_inline struct pt_regs *task_user_regs(struct task_struct *task) {
   if (!config.has_task_pt_regs) return NULL;
   if (task->flags & (PF_KTHREAD | PF_IO_WORKER | PF_USER_WORKER)) return NULL;
+  if (fast_reads && config.regs_offset)
+    return bpf_rdonly_cast(task->stack + config.regs_offset, bpf_core_type_id_kernel(struct pt_regs));
   return (struct pt_regs *)bpf_task_pt_regs(task);
 }
 

@@ -65,6 +65,14 @@ int kf_flush(void *ctx) {
   return 0;
 }
 
+/* Where the user registers of a task lie on its stack; the same for every task. */
+SEC("raw_tp")
+int kf_regs_offset(void *ctx) {
+  struct task_struct *task = bpf_get_current_task_btf();
+  if (!config.has_task_pt_regs) return 0;
+  return (u64)bpf_task_pt_regs(task) - (u64)task->stack;
+}
+
 /* The recorder's own process id as BPF sees it: differs from getpid() inside a PID namespace. */
 SEC("raw_tp")
 int kf_whoami(void *ctx) { return bpf_get_current_pid_tgid() >> 32; }

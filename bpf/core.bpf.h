@@ -162,7 +162,7 @@ struct slot {
   u64 dt;
 };
 
-static __always_inline bool kf_begin_nested(struct slot *s, struct batch *b, u32 running) {
+static __always_inline bool kf_begin_nested(struct slot *s, struct batch *b, u32 running, u64 now) {
   u32 zero = 0;
   u64 number = b->nested_total++;
   struct nested *nest = bpf_map_lookup_elem(&nesteds, &zero);
@@ -173,21 +173,19 @@ static __always_inline bool kf_begin_nested(struct slot *s, struct batch *b, u32
   nest->head.cur_tid = running;
   s->nested = nest;
   s->out = nest->words;
-  s->now = bpf_ktime_get_boot_ns();
+  s->now = now;
   s->dt = 0;
   return true;
 }
 
-/* `running` is the task on this CPU, the one that is about to leave at a switch. False: the event is lost, accounted. */
-static __always_inline bool kf_begin(struct slot *s, u32 running) {
-  struct batch *b = this_batch();
-  if (!b) return false;
+/* `running` is the task on this CPU, the one that is about to leave at a switch; `now` was read by the caller. False: the
+ * event is lost, accounted. */
+static __always_inline bool kf_begin_at(struct slot *s, struct batch *b, u32 running, u64 now) {
   s->batch = b;
   s->nested = NULL;
-  if (unlikely(b->busy)) return kf_begin_nested(s, b, running);
+  if (unlikely(b->busy)) return kf_begin_nested(s, b, running, now);
   b->busy = 1;
   barrier();
-  u64 now = bpf_ktime_get_boot_ns();
   if (unlikely(now < b->last_ns)) now = b->last_ns; /* the fast clock may step back by < 1 us */
   u32 n = b->n;
   if (n >= KF_CHUNK_WORDS || (n && now - b->head.base_ns > config.flush_age_ns)) {
@@ -216,6 +214,11 @@ static __always_inline bool kf_begin(struct slot *s, u32 running) {
   s->dt = dt;
   s->out = &b->words[n & KF_BATCH_MASK];
   return true;
+}
+
+static __always_inline bool kf_begin(struct slot *s, u32 running) {
+  struct batch *b = this_batch();
+  return b && kf_begin_at(s, b, running, bpf_ktime_get_boot_ns());
 }
 
 static __always_inline void kf_end(struct slot *s, u32 words) {

@@ -14,13 +14,13 @@ kf_u64 control_last_ns = 0;
 SEC("tp_btf/sys_enter")
 int kf_sys_enter(u64 *ctx) {
   u32 zero = 0;
-  u64 id = bpf_get_current_pid_tgid();
+  struct task_struct *task = bpf_get_current_task_btf();
   struct kf_cpu_call *c = bpf_map_lookup_elem(&calls, &zero);
-  if (!c || !is_target_now(c, id >> 32)) return 0;
+  if (!c || !is_target_now(c, task->tgid)) return 0;
   c->nr = (u32)ctx[1];
   c->enter_ns = bpf_ktime_get_boot_ns();
   barrier();
-  c->tid = (u32)id;
+  c->tid = task->pid;
   return 0;
 }
 
@@ -74,15 +74,15 @@ int kf_sys_exit(u64 *ctx) {
   struct pt_regs *regs = (struct pt_regs *)ctx[0];
   s64 ret = (s64)ctx[1];
   u32 zero = 0;
-  u64 id = bpf_get_current_pid_tgid();
-  u32 tid = (u32)id;
+  struct task_struct *task = bpf_get_current_task_btf();
+  u32 tid = task->pid;
   u64 enter_ns = 0;
   u32 parked = 0;
   u32 nr;
   struct slot s;
 
   struct kf_cpu_call *c = bpf_map_lookup_elem(&calls, &zero);
-  if (!c || !is_target_now(c, id >> 32)) return 0;
+  if (!c || !is_target_now(c, task->tgid)) return 0;
   if (c->tid == tid) {
     enter_ns = c->enter_ns;
     nr = c->nr;
@@ -102,7 +102,7 @@ int kf_sys_exit(u64 *ctx) {
   }
   u64 now = bpf_ktime_get_boot_ns();
   u64 dur = enter_ns ? now - enter_ns : KF_DUR_UNKNOWN;
-  u32 abi = task_abi(bpf_get_current_task_btf(), nr);
+  u32 abi = task_abi(task, nr);
   nr = native_nr(nr);
 
   if (config.n_rules && abi == KF_ABI_NATIVE && enter_ns && nr < KF_SYS_TABLE) {
@@ -122,15 +122,14 @@ int kf_sys_exit(u64 *ctx) {
   u32 taken = abi == KF_ABI_NATIVE && nr < KF_SYS_TABLE ? config.sys_args[nr & (KF_SYS_TABLE - 1)] : KF_ARGS_0;
   /* a parked call's arguments are in its SWITCH already */
   u32 args = nr >= KF_SYS_NR_ESCAPE || abi != KF_ABI_NATIVE || (!parked && taken != KF_ARGS_NONE);
-  if (!kf_begin(&s, tid)) return 0;
-  dur = enter_ns ? s.now - enter_ns : KF_DUR_UNKNOWN;
+  struct batch *b = this_batch();
+  if (!b || !kf_begin_at(&s, b, tid, now)) return 0;
   u64 *out = s.out;
   u32 n = kf_put_syscall(out, s.dt, nr, dur, ret, parked, args);
   if (args) {
-    struct pt_regs *r = regs;
-    if (n == 1) n += put_call(out + 1, bpf_get_current_task_btf(), r, nr);
-    else if (n == 2) n += put_call(out + 2, bpf_get_current_task_btf(), r, nr);
-    else n += put_call(out + 3, bpf_get_current_task_btf(), r, nr);
+    if (n == 1) n += put_call(out + 1, task, regs, nr);
+    else if (n == 2) n += put_call(out + 2, task, regs, nr);
+    else n += put_call(out + 3, task, regs, nr);
   }
   if (!s.nested) s.batch->hits++; /* the entry */
   kf_end(&s, n);

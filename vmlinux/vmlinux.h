@@ -67,6 +67,10 @@ typedef struct {
   int counter;
 } atomic_t;
 
+struct refcount_struct {
+  atomic_t refs;
+};
+
 struct signal_struct {
   atomic_t live;
 };
@@ -76,7 +80,10 @@ struct sched_info {
   unsigned long long run_delay;
 };
 
+struct rq;
+
 struct cfs_rq {
+  struct rq *rq;
   int throttle_count;
 };
 
@@ -152,10 +159,6 @@ struct pt_regs {
   unsigned long di;
   unsigned long orig_ax;
   unsigned long ax;
-};
-
-struct pcpu_hot {
-  int preempt_count;
 };
 #elif defined(__TARGET_ARCH_arm64)
 struct user_pt_regs {
