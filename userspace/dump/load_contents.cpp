@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// load_contents.cpp - from untrusted bytes to Dump::Impl. Each section stands alone: one that cannot be used becomes a
+// Damage note and the others are read. Memory is bounded by the file's size (see section.hpp).
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "dump/dump_contents.hpp"
+#include "dump/meta.hpp"
+#include "dump/section.hpp"
+#include "dump/section_walk.hpp"
+#include "dump/unpack.hpp"
+
+namespace kflight::dump {
+
+namespace {
+
+constexpr std::size_t kMaxDamageNotes = 256;
+constexpr std::uint64_t kHourNs = 3'600'000'000'000;
+
+class Loader {
+ public:
+  explicit Loader(Dump::Impl& contents) : contents_(contents) {}
+
+  void load_sections();
+  void set_window();
+
+ private:
+  void note(std::uint64_t offset, std::uint64_t bytes, std::string what);
+  void take_section(const SectionWalk& walk);
+  void take_payload(const SectionWalk& walk, Payload payload);
+  void take_chunks(std::uint64_t offset, Payload payload);
+  void take_meta(const SectionWalk& walk, std::span<const std::byte> bytes);
+  template <class Record>
+  void take_table(const SectionWalk& walk, std::span<const std::byte> bytes, std::vector<Record>& records);
+  bool ends_complete(const SectionWalk& walk) const;
+
+  Dump::Impl& contents_;
+  Unpacker unpacker_;
+  std::uint64_t index_offset_ = 0;  // of the last INDEX section seen
+  std::uint32_t chunk_damage_ = 0;  // places so far where chunks may be missing
+  bool has_meta_ = false;
+  std::uint64_t notes_left_out_ = 0;
+};
+
+void Loader::note(std::uint64_t offset, std::uint64_t bytes, std::string what) {
+  if (contents_.damage.size() < kMaxDamageNotes)
+    contents_.damage.push_back({offset, bytes, std::move(what)});
+  else
+    ++notes_left_out_;
+}
+
+void Loader::load_sections() {
+  SectionWalk walk(contents_.file, contents_.header.header_bytes);
+  for (;;) {
+    switch (walk.next()) {
+      case SectionWalk::Found::kSection:
+        take_section(walk);
+        break;
+      case SectionWalk::Found::kTrailer:
+        contents_.complete = ends_complete(walk);
+        break;
+      case SectionWalk::Found::kDamage:
+        note(walk.offset(), walk.bytes(), walk.problem());
+        ++chunk_damage_;
+        break;
+      case SectionWalk::Found::kEnd:
+        if (!contents_.complete)
+          note(contents_.file.size(), 0,
+               "the file does not end with a valid trailer: it was cut off or never finished");
+        if (!has_meta_) note(0, 0, "there is no usable metadata section: host, clocks and cause are not known");
+        if (notes_left_out_ > 0) contents_.damage.push_back({0, 0, fmt::format("{} more places", notes_left_out_)});
+        return;
+    }
+  }
+}
+
+bool Loader::ends_complete(const SectionWalk& walk) const {
+  return walk.offset() + walk.bytes() == contents_.file.size() && index_offset_ != 0 &&
+         walk.trailer().index_offset == index_offset_;
+}
+
+void Loader::take_section(const SectionWalk& walk) {
+  auto payload = unpacker_.unpack(walk.header(), walk.stored());
+  if (payload) return take_payload(walk, std::move(*payload));
+  note(walk.offset(), walk.bytes(), payload.error().what);
+  if (walk.header().kind == KF_SEC_CHUNKS) ++chunk_damage_;
+}
+
+void Loader::take_payload(const SectionWalk& walk, Payload payload) {
+  switch (walk.header().kind) {
+    case KF_SEC_META:
+      return take_meta(walk, payload.bytes);
+    case KF_SEC_TASKS:
+      return take_table(walk, payload.bytes, contents_.tasks);
+    case KF_SEC_BASE_TASKS:
+      return take_table(walk, payload.bytes, contents_.base_tasks);
+    case KF_SEC_BASE_LANES:
+      return take_table(walk, payload.bytes, contents_.base_lanes);
+    case KF_SEC_CHUNKS:
+      return take_chunks(walk.offset(), std::move(payload));
+    case KF_SEC_INFLIGHT:
+      return take_table(walk, payload.bytes, contents_.open_calls);
+    case KF_SEC_RESOLUTION:
+      return take_table(walk, payload.bytes, contents_.resolutions);
+    case KF_SEC_TABLE_LOSSES:
+      return take_table(walk, payload.bytes, contents_.losses);
+    case KF_SEC_INDEX:
+      index_offset_ = walk.offset();
+      return;
+    default:  // the schema is for other readers; unknown kinds belong to later versions
+      return;
+  }
+}
+
+template <class Record>
+void Loader::take_table(const SectionWalk& walk, std::span<const std::byte> bytes, std::vector<Record>& records) {
+  const auto count = bytes.size() / sizeof(Record);
+  const auto old_count = records.size();
+  records.resize(old_count + count);
+  if (count > 0) std::memcpy(records.data() + old_count, bytes.data(), count * sizeof(Record));
+  if constexpr (requires(Record record) { record.comm; })
+    for (auto& record : std::span{records}.subspan(old_count)) record.comm[KF_COMM_BYTES - 1] = '\0';
+  if (bytes.size() % sizeof(Record) != 0)
+    note(walk.offset(), walk.bytes(),
+         fmt::format("the {} section ends inside a record", section_name(walk.header().kind)));
+}
+
+void Loader::take_meta(const SectionWalk& walk, std::span<const std::byte> bytes) {
+  const std::string_view text{reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+  auto parsed = meta_from_json(text);
+  has_meta_ = parsed.is_object;
+  if (parsed.is_object) {
+    contents_.meta = std::move(parsed.meta);
+    contents_.meta_json = text;
+  }
+  if (!parsed.problems.empty())
+    note(walk.offset(), walk.bytes(), fmt::format("metadata: {}", fmt::join(parsed.problems, ", ")));
+  // A writer of this minor version or a later one knows every field we know.
+  if (parsed.is_object && !parsed.missing.empty() &&
+      std::cmp_greater_equal(contents_.header.version_minor, KF_DUMP_VERSION_MINOR))
+    note(walk.offset(), walk.bytes(), fmt::format("metadata without {}", fmt::join(parsed.missing, ", ")));
+}
+
+// The length of the chunk at the start of `bytes`, 0 when no chunk is there.
+std::size_t chunk_bytes(std::span<const std::byte> bytes) {
+  kf_chunk head;
+  if (bytes.size() < sizeof head) return 0;
+  std::memcpy(&head, bytes.data(), sizeof head);
+  if (head.magic != KF_CHUNK_MAGIC || head.n_words == 0 || head.n_words > KF_CHUNK_WORDS + KF_EVENT_WORDS_MAX) return 0;
+  const auto size = sizeof head + head.n_words * sizeof(kf_u64);
+  return size <= bytes.size() ? size : 0;
+}
+
+void Loader::take_chunks(std::uint64_t offset, Payload payload) {
+  for (auto rest = payload.bytes; !rest.empty();) {
+    const auto size = chunk_bytes(rest);
+    if (size == 0) {
+      note(offset, 0,
+           fmt::format("the last {} bytes of a chunks section hold no chunk; they are left out", rest.size()));
+      ++chunk_damage_;
+      break;
+    }
+    const auto* head = reinterpret_cast<const kf_chunk*>(rest.data());
+    const auto* words = reinterpret_cast<const kf_u64*>(rest.data() + sizeof *head);
+    contents_.chunks.push_back({.head = head, .words = {words, head->n_words}, .damage_before = chunk_damage_});
+    rest = rest.subspan(size);
+  }
+  if (payload.owned) contents_.unpacked.push_back(std::move(payload.owned));
+}
+
+void Loader::set_window() {
+  std::uint64_t evicted_through = 0, first_base = ~std::uint64_t{0}, last = 0;
+  for (const auto& lane : contents_.base_lanes)
+    if (lane.known) evicted_through = std::max<std::uint64_t>(evicted_through, lane.through_ns);
+  for (const auto& chunk : contents_.chunks) {
+    first_base = std::min<std::uint64_t>(first_base, chunk.head->base_ns);
+    last = std::max<std::uint64_t>(last, chunk.head->last_ns);
+  }
+  // Nothing was evicted: complete since the recording began, which only the metadata knows.
+  const auto& window = contents_.meta.window;
+  const bool from_is_sane = window.from_ns != 0 && window.from_ns <= first_base;
+  auto begin = evicted_through;
+  if (begin == 0) begin = from_is_sane ? window.from_ns : contents_.chunks.empty() ? 0 : first_base;
+  // The recorder's own end counts when chunks support it: an idle machine has no event at the very end.
+  const bool to_is_sane =
+      window.to_ns >= begin && (contents_.chunks.empty() || window.to_ns <= last || window.to_ns - last <= kHourNs);
+  contents_.window_begin_ns = begin;
+  contents_.window_end_ns = to_is_sane && window.to_ns != 0 ? window.to_ns : std::max(begin, last + (last != 0));
+}
+
+// A header whose checksum fails is replaced: the version it claims is not to be believed, and the rest of the file may
+// well be intact.
+Result<> take_header(Dump::Impl& contents, const std::string& name) {
+  auto& header = contents.header;
+  const auto file = contents.file;
+  if (file.empty()) return Error{Errc::kDamaged, fmt::format("{} is empty; it is no kflight dump", name)};
+  if (file.size() < sizeof header.magic || std::memcmp(file.data(), "KFLTKR1\n", 8) != 0)
+    return Error{Errc::kDamaged, fmt::format("{} is no kflight dump: it does not begin with KFLTKR1; name a file that "
+                                             "kflight record or kflight dump wrote",
+                                             name)};
+  if (file.size() < sizeof header)
+    return Error{Errc::kDamaged, fmt::format("{} is cut off inside its header; nothing in it can be read", name)};
+  std::memcpy(&header, file.data(), sizeof header);
+  if (!checksum_holds(header) || header.header_bytes < sizeof header || header.header_bytes % 8 != 0) {
+    header = make_file_header(0);
+    contents.damage.push_back({0, sizeof header, "the file header's checksum does not hold; version 1 is assumed"});
+    return Ok{};
+  }
+  if (header.version_major > KF_DUMP_VERSION_MAJOR || header.wire_version > KF_WIRE_VERSION)
+    return Error{Errc::kUnsupported,
+                 fmt::format("{} was written by a newer kflight (format {}.{}, events {}); this one reads format {}, "
+                             "events {}: use a newer kflight",
+                             name, header.version_major, header.version_minor, header.wire_version,
+                             KF_DUMP_VERSION_MAJOR, KF_WIRE_VERSION)};
+  return Ok{};
+}
+
+}  // namespace
+
+Result<> load_contents(Dump::Impl& contents, const std::string& name) {
+  KF_TRY(take_header(contents, name));
+  Loader loader(contents);
+  loader.load_sections();
+  loader.set_window();
+  return Ok{};
+}
+
+}  // namespace kflight::dump
