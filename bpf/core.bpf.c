@@ -11,6 +11,7 @@ const volatile struct kf_config config = {};
 struct batches_map batches SEC(".maps");
 struct nested_map nesteds SEC(".maps");
 struct calls_map calls SEC(".maps");
+struct parked_map parked SEC(".maps");
 struct open_calls_map open_calls SEC(".maps");
 struct targets_map targets SEC(".maps");
 struct watched_map watched SEC(".maps");

@@ -70,7 +70,14 @@ struct calls_map {
   __type(key, u32);
   __type(value, struct kf_cpu_call);
 };
-struct open_calls_map {
+struct parked_map {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, 1);
+  __type(key, u32);
+  __type(value, struct kf_parked_call);
+};
+struct open_calls_map { /* calls whose slot in `parked` is taken by another thread */
   __uint(type, BPF_MAP_TYPE_HASH);
   __uint(max_entries, 16384);
   __type(key, u32);
@@ -106,6 +113,7 @@ struct rings_map { /* one data ring per config.cpus_per_ring CPUs */
 extern struct batches_map batches SEC(".maps");
 extern struct nested_map nesteds SEC(".maps");
 extern struct calls_map calls SEC(".maps");
+extern struct parked_map parked SEC(".maps");
 extern struct open_calls_map open_calls SEC(".maps");
 extern struct targets_map targets SEC(".maps");
 extern struct watched_map watched SEC(".maps");
@@ -269,6 +277,49 @@ static __always_inline bool is_target_now(struct kf_cpu_call *c, u32 tgid) {
 
 static __always_inline bool is_target(u32 tgid) {
   return config.everyone || bpf_map_lookup_elem(&targets, &tgid) != NULL;
+}
+
+/* ------------------------------------------------------------------ calls of switched-out tasks */
+
+/* The place of this thread's call, NULL if it has none yet. */
+static __always_inline struct kf_parked_call *find_parked(u32 tid) {
+  if (config.parked_slots) {
+    u32 index = tid & (config.parked_slots - 1);
+    struct kf_parked_call *slot = bpf_map_lookup_elem(&parked, &index);
+    if (slot && slot->tid == tid) return slot;
+  }
+  return bpf_map_lookup_elem(&open_calls, &tid);
+}
+
+static __always_inline void park(u32 tid, u32 nr, u64 enter_ns) {
+  struct kf_parked_call *place = NULL;
+  if (config.parked_slots) {
+    u32 index = tid & (config.parked_slots - 1);
+    struct kf_parked_call *slot = bpf_map_lookup_elem(&parked, &index);
+    if (slot && (slot->tid == tid || __sync_val_compare_and_swap(&slot->tid, 0, tid) == 0)) place = slot;
+  }
+  if (!place) place = bpf_map_lookup_elem(&open_calls, &tid);
+  if (place) {
+    place->nr = nr;
+    place->enter_ns = enter_ns;
+    return;
+  }
+  struct kf_parked_call fresh = {.tid = tid, .nr = nr, .enter_ns = enter_ns};
+  if (bpf_map_update_elem(&open_calls, &tid, &fresh, BPF_ANY)) __sync_fetch_and_add(&counters.inflight_lost, 1);
+}
+
+static __always_inline void forget_parked(u32 tid) {
+  if (config.parked_slots) {
+    u32 index = tid & (config.parked_slots - 1);
+    struct kf_parked_call *slot = bpf_map_lookup_elem(&parked, &index);
+    if (slot && slot->tid == tid) {
+      slot->enter_ns = 0;
+      barrier();
+      slot->tid = 0;
+      return;
+    }
+  }
+  bpf_map_delete_elem(&open_calls, &tid);
 }
 
 /* ------------------------------------------------------------------ control ring */

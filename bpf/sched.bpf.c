@@ -14,21 +14,13 @@ static __always_inline bool in_scope(struct task_struct *a, struct task_struct *
 }
 
 /* Moves the call that prev is in from the CPU to the task. Returns its entry time, 0 if prev is in no traced call. */
-static __always_inline u64 park_call(struct task_struct *prev, u32 tid, bool dead) {
+static __always_inline u64 park_call(u32 tid, bool dead) {
   u32 zero = 0;
   struct kf_cpu_call *c = bpf_map_lookup_elem(&calls, &zero);
   if (!c || c->tid != tid || !tid) return 0;
   u64 enter_ns = c->enter_ns;
   c->tid = 0;
-  if (dead) return enter_ns;
-  struct kf_parked_call *known = bpf_map_lookup_elem(&open_calls, &tid);
-  if (known) {
-    known->nr = c->nr;
-    known->enter_ns = enter_ns;
-    return enter_ns;
-  }
-  struct kf_parked_call fresh = {.enter_ns = enter_ns, .nr = c->nr, .tgid = prev->tgid};
-  if (bpf_map_update_elem(&open_calls, &tid, &fresh, BPF_ANY)) __sync_fetch_and_add(&counters.inflight_lost, 1);
+  if (!dead) park(tid, c->nr, enter_ns);
   return enter_ns;
 }
 
@@ -45,7 +37,7 @@ int kf_sched_switch(u64 *ctx) {
   struct slot s;
 
   if (!in_scope(prev, next)) return 0;
-  if (config.syscalls != KF_SYSCALLS_OFF) enter_ns = park_call(prev, prev_tid, state == KF_ST_DEAD);
+  if (config.syscalls != KF_SYSCALLS_OFF) enter_ns = park_call(prev_tid, state == KF_ST_DEAD);
 
   struct pt_regs *regs = NULL;
   s64 nr = -1;
@@ -242,7 +234,7 @@ int kf_sched_process_exit(u64 *ctx) {
   u32 tid = task->pid, tgid = task->tgid;
   struct slot s;
 
-  if (config.syscalls != KF_SYSCALLS_OFF) bpf_map_delete_elem(&open_calls, &tid);
+  if (config.syscalls != KF_SYSCALLS_OFF) forget_parked(tid);
   if (group_dead && !config.everyone && bpf_map_lookup_elem(&targets, &tgid)) {
     bpf_map_delete_elem(&targets, &tgid);
     __sync_fetch_and_add(&target_gen, 1);

@@ -88,7 +88,7 @@ int kf_sys_exit(u64 *ctx) {
     nr = c->nr;
     c->tid = 0;
   } else {
-    struct kf_parked_call *open = bpf_map_lookup_elem(&open_calls, &tid);
+    struct kf_parked_call *open = find_parked(tid);
     parked = 1;
     if (open && open->enter_ns) {
       enter_ns = open->enter_ns;

@@ -18,7 +18,7 @@ static __always_inline void fill_call(struct kf_task *r, struct task_struct *tas
   r->args[3] = regs_arg3(regs);
   r->args[4] = regs_arg4(regs);
   r->args[5] = regs_arg5(regs);
-  struct kf_parked_call *open = bpf_map_lookup_elem(&open_calls, &r->tid);
+  struct kf_parked_call *open = find_parked(r->tid);
   if (open && open->enter_ns) {
     r->sys_enter_ns = open->enter_ns;
     r->flags |= KF_TASK_ENTER_KNOWN;

@@ -480,6 +480,8 @@ struct kf_config {
   kf_u32 has_task_pt_regs;    /* kernel: bpf_task_pt_regs exists (5.15) */
   kf_u32 has_preempt_count;   /* kernel: preempt_count_delta is known, so a waker's context is */
   kf_u32 has_rdonly_cast;     /* kernel: bpf_rdonly_cast exists (6.2), memory is read without a helper call */
+  kf_u32 parked_slots;        /* a power of two; 0: this kernel has no compare-and-swap in BPF (5.12), use the hash map */
+  kf_u32 reserved;
   kf_u64 regs_offset;         /* user registers of a task lie this far above task_struct.stack; 0: ask the helper */
   kf_s64 preempt_count_delta; /* address of a CPU's preempt count minus that of its run queue, both per-CPU variables */
   struct kf_rule rules[KF_RULES_MAX];
@@ -502,11 +504,12 @@ struct kf_cpu_call {
 };
 KF_ASSERT_SIZE(struct kf_cpu_call, 32);
 
-/* A call whose task was switched out, by tid. Kept after the call's end (enter_ns 0) so that the next one reuses it. */
+/* A call whose task was switched out. Lies in slot tid % kf_config.parked_slots of an array; while another live thread
+ * holds that slot, in a hash map. Kept after the call's end (enter_ns 0), so that the thread's next call finds it. */
 struct kf_parked_call {
-  kf_u64 enter_ns;
+  kf_u32 tid;       /* who holds the slot; 0: nobody */
   kf_u32 nr;
-  kf_u32 tgid;
+  kf_u64 enter_ns;  /* 0: not in a call */
 };
 KF_ASSERT_SIZE(struct kf_parked_call, 16);
 
