@@ -29,7 +29,8 @@ int main(int argc, char** argv) {
 
   pin_to_cpu(0);
   set_nice(19);
-  const Pair running = make_pipe();
+  const Pair prepared = make_pipe();
+  const Pair go = make_pipe();
   bool permitted = true;
   std::thread hog;
   if (!run.clean()) {
@@ -39,19 +40,19 @@ int main(int argc, char** argv) {
       } else {
         set_nice(-20);
       }
-      say_go(running.second);
+      say_go(prepared.second);
+      start_line(go.first);
       if (permitted) burn_until(now_ns() + static_cast<std::uint64_t>(hog_time.count()));
     });
-    start_line(running.first);
-  }
-  if (!permitted) {
-    hog.join();
-    run.skip("SCHED_FIFO is not permitted here (no real-time bandwidth in this cgroup, or no CAP_SYS_NICE)");
+    start_line(prepared.first);
   }
   run.begin();
+  say_go(go.second);  // from here on the hog has the CPU
   burn_cpu(work);
   run.end();
   if (hog.joinable()) hog.join();
+  if (!permitted)
+    run.skip("SCHED_FIFO is not permitted here (no real-time bandwidth in this cgroup, or no CAP_SYS_NICE)");
 
   run.did("own_cpu_ns", static_cast<std::uint64_t>(work.count()));
   run.expect({.leaf = "contention", .chain = {"main", "hog"}, .min_percent = 95, .detector = {}});
