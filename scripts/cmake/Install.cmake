@@ -4,6 +4,9 @@
 # public headers. The component "development" holds it, so that it installs without the program.
 include(CMakePackageConfigHelpers)
 
+if(NOT TARGET kf_record)
+  return()
+endif()
 set(config_dir ${CMAKE_INSTALL_LIBDIR}/cmake/kflight)
 add_library(kflight STATIC $<TARGET_OBJECTS:kf_base> $<TARGET_OBJECTS:kf_dump> $<TARGET_OBJECTS:kf_record>)
 set_target_properties(kflight PROPERTIES LINKER_LANGUAGE CXX)
