@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# What the scripts of this folder share; they source it. Builds the release programs, and starts and stops recorders and
+# other children so that nothing is left behind, whatever happens.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+build=${KF_BUILD_DIR:-.build/release}
+kflight=$build/kflight
+
+die() {
+  echo "$(basename "$0"): $*" >&2
+  exit 1
+}
+
+[ "$(id -u)" -eq 0 ] || die "loading BPF programs needs root"
+
+temp=$(mktemp -d "${TMPDIR:-/tmp}/kflight-bench-XXXXXX")
+children=()
+recorder=
+clean_up() {
+  local status=$? child
+  trap - EXIT INT TERM
+  [ -z "$recorder" ] || stop_recorder
+  for child in "${children[@]}"; do
+    kill "$child" 2>/dev/null || true
+    wait "$child" 2>/dev/null || true
+  done
+  rm -rf "$temp"
+  exit "$status"
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# start_idle: a process that does nothing, to be a target. Its PID is in $idle.
+start_idle() {
+  sleep infinity &
+  idle=$!
+  children+=("$idle")
+}
+
+# start_recorder ARGUMENTS...: returns when it records. Its PID is in $recorder.
+start_recorder() {
+  : >"$temp/record.out"
+  "$kflight" record --name "bench-$$" -o "$temp" "$@" >"$temp/record.out" 2>"$temp/record.log" &
+  recorder=$!
+  until grep -q '^ready' "$temp/record.out"; do
+    kill -0 "$recorder" 2>/dev/null || die "the recorder did not start: $(cat "$temp/record.log")"
+    sleep 0.02
+  done
+}
+
+stop_recorder() {
+  kill -INT "$recorder" 2>/dev/null || true
+  wait "$recorder" || die "the recorder failed: $(cat "$temp/record.log")"
+  recorder=
+}
+
+# status FIELD...: one number of `kflight status --json`, by the keys that lead to it; an object gives the sum of its
+# numbers.
+status() { "$kflight" status --name "bench-$$" --json | number_in "$@"; }
+
+number_in() {
+  python3 -c '
+import json, sys
+value = json.load(sys.stdin)
+for key in sys.argv[1:]:
+    value = value[key]
+print(sum(v for v in value.values() if isinstance(v, (int, float))) if isinstance(value, dict) else value)
+' "$@"
+}
+
+# median NUMBERS on stdin, one per line
+median() {
+  sort -g | awk '{ v[NR] = $1 } END { if (NR) print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'
+}

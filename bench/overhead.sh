@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# How much slower programs run while kflight records. Each round measures every program untraced and traced, in turns as
+# to which comes first; the table has the median of the rounds' ratios, and the smallest and largest.
+#   full      every task's scheduling and all syscalls of all tasks
+#   default   scheduling of all tasks; the target is an idle process, so no syscall tracepoint is needed
+#   trigger   the same with a trigger on slow syscalls: tracepoints are attached, little is written
+# Usage: bench/overhead.sh [--rounds 7] [--modes full,default,trigger] [--programs pipe,getppid,messaging]
+#                          [--install-perf]
+. "$(dirname "$0")/common.sh"
+
+rounds=7
+modes=full,default,trigger
+programs=pipe,getppid,messaging
+while [ $# -gt 0 ]; do
+  case $1 in
+    --rounds) rounds=${2:?--rounds needs a number} && shift 2 ;;
+    --modes) modes=${2:?--modes needs a list} && shift 2 ;;
+    --programs) programs=${2:?--programs needs a list} && shift 2 ;;
+    --install-perf) apt-get install -q -y --no-install-recommends linux-perf >&2 && shift ;;
+    *) die "unknown argument '$1'; the head of this script says what there is" ;;
+  esac
+done
+command -v perf >/dev/null || die "perf is not installed; --install-perf installs Debian's linux-perf"
+scripts/build.sh release kflight_cli getppid_loop >&2
+start_idle
+
+# Each prints seconds.
+run_pipe() { taskset -c 0 perf bench -f simple sched pipe -l 200000; }
+run_getppid() { taskset -c 0 "$build/bench/getppid_loop" 5000000; }
+run_messaging() { perf bench -f simple sched messaging -g 10 -l 400; }
+
+measure() { # untraced|traced MODE ROUND
+  local program
+  for program in ${programs//,/ }; do
+    "run_$program" >"$temp/$1.$2.$program.$3"
+  done
+}
+
+record() {
+  case $1 in
+    full) start_recorder --all --syscalls all ;;
+    default) start_recorder --pid "$idle" ;;
+    trigger) start_recorder --pid "$idle" --trigger 'syscall>50ms' ;;
+    *) die "no mode '$1': full, default, trigger" ;;
+  esac
+}
+
+traced() { # MODE ROUND
+  record "$1"
+  measure traced "$1" "$2"
+  status losses >>"$temp/$1.losses"
+  stop_recorder
+}
+
+for mode in ${modes//,/ }; do
+  for round in $(seq "$rounds"); do
+    echo "$mode $round/$rounds" >&2
+    if ((round % 2)); then
+      measure untraced "$mode" "$round"
+      traced "$mode" "$round"
+    else
+      traced "$mode" "$round"
+      measure untraced "$mode" "$round"
+    fi
+  done
+done
+
+ratios() { # MODE PROGRAM
+  local round
+  for round in $(seq "$rounds"); do
+    paste "$temp/traced.$1.$2.$round" "$temp/untraced.$1.$2.$round" | awk '{ print $1 / $2 }'
+  done
+}
+
+printf '%-9s %-10s %9s %9s %9s %9s %8s\n' mode program untraced slowdown min max losses
+for mode in ${modes//,/ }; do
+  losses=$(awk '{ n += $1 } END { print n + 0 }' "$temp/$mode.losses")
+  for program in ${programs//,/ }; do
+    ratios "$mode" "$program" >"$temp/ratios"
+    printf '%-9s %-10s %8.3fs %9.3f %9.3f %9.3f %8s\n' "$mode" "$program" \
+      "$(cat "$temp/untraced.$mode.$program".* | median)" "$(median <"$temp/ratios")" \
+      "$(sort -g "$temp/ratios" | head -n 1)" "$(sort -g "$temp/ratios" | tail -n 1)" "$losses"
+  done
+done
