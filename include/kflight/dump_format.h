@@ -79,9 +79,10 @@ KF_ASSERT_SIZE(struct kf_trailer, 32);
 
 /* ------------------------------------------------------------------ base state
  * When chunks leave the window, only the last facts about each thread are kept: its last switch-in, its last
- * switch-out, the first waking after that switch-out (or the last one before it), the last placement. Replayed in time
- * order through the ordinary state machine they give the thread's state at the window's first instant, so there is one
- * state machine, not two. A time of 0 means: no such fact. */
+ * switch-out, the last waking by somebody else, the last placement. Replayed in time order with the window's events
+ * through the ordinary state machine they give the thread's state at the window's first instant, so there is one state
+ * machine, not two. (The last waking suffices: a thread is woken a second time only after it has run, so of two wakings
+ * the earlier one no longer matters.) A time of 0 means: no such fact. */
 
 /* kf_base_task.known */
 #define KF_BASE_SNAPSHOT 1u  /* task holds a snapshot (at start, or of a thread first seen at the dump) */
@@ -99,7 +100,7 @@ struct kf_base_task {
   kf_u64 fork_ns;            /* time of its fork event */
   kf_u64 in_ns;              /* last switch-in */
   kf_u64 out_ns;             /* last switch-out */
-  kf_u64 waking_ns;          /* the waking that counts, see above */
+  kf_u64 waking_ns;          /* last waking, see above */
   kf_u64 wakeup_ns;          /* last enqueue or migration */
   kf_u64 call_enter_ns;      /* sys_enter of the call in flight, 0 when unknown */
   kf_u64 last_event_ns;      /* any event of this thread */

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dump/base_state.hpp"
+
+#include <algorithm>
+
+#include "dump/decoder.hpp"
+
+namespace kflight::dump {
+
+void BaseState::add_snapshot(const kf_task& task) {
+  if (task.tid != 0) threads_.of(task.tid).snapshot(task);
+}
+
+void BaseState::fold(const kf_chunk& chunk, std::span<const kf_u64> words) {
+  ChunkCursor cursor(chunk, words);
+  for (Event event; cursor.next(event);) std::visit([this](const auto& e) { apply(e); }, event);
+  advance_lane(chunk, cursor.current_tid());
+}
+
+std::vector<kf_base_task> BaseState::tasks() const {
+  std::vector<kf_base_task> out;
+  out.reserve(threads_.all().size());
+  for (const auto& thread : threads_.all()) {
+    if (!thread.worth_keeping()) continue;
+    out.push_back(thread.task);
+    if (!(thread.task.out_flags & kOutHasSys)) out.back().sys = {};
+  }
+  std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.tid < b.tid; });
+  return out;
+}
+
+std::vector<kf_base_lane> BaseState::lanes() const {
+  std::vector<kf_base_lane> out;
+  for (const auto& lane : lanes_)
+    if (lane.seen) out.push_back(lane.facts);
+  return out;
+}
+
+std::size_t BaseState::thread_count() const {
+  const auto& all = threads_.all();
+  return static_cast<std::size_t>(
+      std::count_if(all.begin(), all.end(), [](const ThreadFacts& thread) { return thread.worth_keeping(); }));
+}
+
+void BaseState::forget_exited(std::uint64_t before_ns) {
+  threads_.erase_if([&](const ThreadFacts& thread) {
+    if (!thread.worth_keeping()) return thread.not_before_ns < before_ns;
+    return (thread.task.known & KF_BASE_EXITED) != 0 && thread.task.last_event_ns < before_ns;
+  });
+  running_ = {};
+}
+
+ThreadFacts& BaseState::running(std::uint32_t tid) {
+  if (running_.tid != tid) running_ = {tid, threads_.place_of(tid)};
+  return threads_.at(running_.place);
+}
+
+void BaseState::apply(const SwitchEvent& e) {
+  if (e.tid != 0) running(e.tid).switched_out(e);
+  if (e.next_tid != 0) running(e.next_tid).switched_in(e);
+}
+
+// A task that wakes itself has not slept: the kernel takes a short cut and no state changes.
+void BaseState::apply(const WakingEvent& e) {
+  if (e.wakee != 0 && e.wakee != e.tid) threads_.of(e.wakee).woken(e);
+}
+
+void BaseState::apply(const WakeupEvent& e) {
+  if (e.wakee != 0 && e.wakee != e.tid) threads_.of(e.wakee).enqueued(e.ts_ns, e.target_cpu);
+}
+
+void BaseState::apply(const MigrateEvent& e) {
+  if (e.migrated_tid != 0) threads_.of(e.migrated_tid).enqueued(e.ts_ns, e.dest_cpu);
+}
+
+void BaseState::apply(const ForkEvent& e) {
+  if (e.child_tid != 0) threads_.of(e.child_tid).forked(e);
+}
+
+void BaseState::apply(const ExecEvent& e) {
+  if (e.new_tid == 0) return;
+  ThreadFacts& now = threads_.of(e.new_tid);
+  if (e.old_tid != e.new_tid)
+    if (ThreadFacts* const former = threads_.find(e.old_tid)) {
+      now.continues(*former);
+      // Its place stays, empty: chunks of other CPUs may still bring events from before the exec.
+      *former = ThreadFacts(e.old_tid);
+      former->not_before_ns = e.ts_ns;
+    }
+  now.named(e.ts_ns, e.comm);
+}
+
+void BaseState::apply(const ExitEvent& e) {
+  if (e.exiting_tid != 0) threads_.of(e.exiting_tid).exiting(e);
+}
+
+void BaseState::apply(const RenameEvent& e) {
+  if (e.renamed_tid != 0) threads_.of(e.renamed_tid).named(e.ts_ns, e.comm);
+}
+
+void BaseState::apply(const SyscallEvent& e) {
+  if (e.tid != 0) running(e.tid).call_ended(e.ts_ns);
+}
+
+void BaseState::apply(const SyscallOpenEvent& e) {
+  if (e.tid != 0) running(e.tid).call_open(e);
+}
+
+// A nested chunk is gone before the chunk it interrupted: it moves only the count of its own kind.
+void BaseState::advance_lane(const kf_chunk& chunk, std::uint32_t cur_tid) {
+  if (chunk.lane >= lanes_.size()) lanes_.resize(std::size_t{chunk.lane} + 1);
+  lanes_[chunk.lane].seen = true;
+  kf_base_lane& lane = lanes_[chunk.lane].facts;
+  lane.lane = chunk.lane;
+  const bool nested = (chunk.flags & KF_CHUNK_NESTED) != 0;
+  lane.nested_through = std::max(lane.nested_through, chunk.nested_before + (nested ? 1 : 0));
+  if (nested) return;
+  lane.known = 1;
+  lane.cur_tid = cur_tid;
+  lane.through_ns = std::max(lane.through_ns, chunk.last_ns);
+  lane.next_seq = chunk.seq + 1;
+  lane.events_through = chunk.events_before + chunk.n_events;
+}
+
+}  // namespace kflight::dump
