@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// triggers.hpp - the triggers of one recording: what of them the kernel judges (kf_config), and the last word on what
+// it reports. Constant after compile(): any thread; InflightScan belongs to one.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "kflight/dump_format.h"
+#include "kflight/flight_recorder.hpp"
+#include "kflight/result.hpp"
+#include "record/trigger_spec.hpp"
+
+namespace kflight::record {
+
+class TriggerSet {
+ public:
+  // kUsage: a text that does not parse, one given twice, or more "syscall" triggers than the kernel side holds.
+  static Result<TriggerSet> compile(std::span<const TriggerSpec> specs);
+
+  std::size_t size() const noexcept { return triggers_.size(); }
+  const std::string& text(std::size_t trigger) const { return triggers_[trigger].text; }  // as given
+  const TriggerRule& rule(std::size_t trigger) const { return triggers_[trigger].rule; }
+  // Durations are needed, so the target's syscalls must be traced.
+  bool need_syscalls() const noexcept { return !triggers_.empty(); }
+
+  // rules[], n_rules and rules_of_nr[]; the rest stays as it is.
+  void fill(kf_config& config) const;
+
+  // The first trigger that a KF_CTL_SYSCALL record fires. The kernel cannot tell a futex wait with a timeout, so not
+  // every record fires one.
+  std::optional<std::size_t> match(const kf_ctl& record) const;
+  // The first trigger that this call, not returned at `now_ns`, fires. Arguments matter for futex waits only: without
+  // them (all 0) such a call counts as one without a timeout.
+  std::optional<std::size_t> match(const kf_open_call& call, std::uint64_t now_ns) const;
+
+  // How often calls in flight must be looked at: a quarter of the shortest bound, 5 ms to 1 s. Zero: never.
+  std::chrono::nanoseconds scan_interval() const noexcept;
+
+ private:
+  struct Trigger {
+    std::string text;
+    TriggerRule rule;
+    std::optional<std::uint32_t> kernel_rule;  // index in kf_config.rules
+  };
+  bool accepts(const Trigger& trigger, std::uint32_t nr, std::span<const std::uint64_t, 6> args) const;
+
+  std::vector<Trigger> triggers_;
+};
+
+// Finds calls that have been in flight for too long, each once.
+class InflightScan {
+ public:
+  struct Hit {
+    std::size_t trigger;
+    kf_open_call call;
+  };
+  // Completes a call (arguments, names); false when it has returned meanwhile.
+  using Complete = std::function<bool(kf_open_call&)>;
+
+  // `triggers` must outlive the scan.
+  explicit InflightScan(const TriggerSet& triggers) : triggers_(triggers) {}
+
+  // `calls`: all calls of the target in flight at `now_ns`, arguments not needed. Only those that are old enough are
+  // completed.
+  std::vector<Hit> scan(std::span<const kf_open_call> calls, std::uint64_t now_ns, const Complete& complete);
+
+ private:
+  using Call = std::pair<std::uint32_t, std::uint64_t>;  // thread, start
+
+  const TriggerSet& triggers_;
+  std::set<Call> judged_;  // old enough once, and still in flight
+};
+
+}  // namespace kflight::record
