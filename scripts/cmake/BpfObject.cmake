@@ -47,6 +47,7 @@ function(kf_bpf_skeleton)
     DEPENDS ${objects}
     COMMENT "BPF skeleton ${ARG_NAME}")
   add_custom_target(${ARG_TARGET}_generate DEPENDS ${skeleton})
+  set_target_properties(${ARG_TARGET}_generate PROPERTIES KF_BPF_OBJECT ${linked})
   add_library(${ARG_TARGET} INTERFACE)
   add_dependencies(${ARG_TARGET} ${ARG_TARGET}_generate)
   target_include_directories(${ARG_TARGET} SYSTEM INTERFACE ${dir})

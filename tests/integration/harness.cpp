@@ -39,7 +39,7 @@ int exit_status(int wait_status) {
 // Names as the kernel keeps them, cut to 15 characters, from the object the skeleton was made of.
 std::set<std::string> kflight_program_names() {
   std::set<std::string> names;
-  bpf_object* object = bpf_object__open_file(KF_BUILD_DIR "/userspace/bpf/kflight.bpf.o", nullptr);
+  bpf_object* object = bpf_object__open_file(KF_BPF_OBJECT, nullptr);
   if (object == nullptr) return names;
   bpf_program* program = nullptr;
   bpf_object__for_each_program(program, object) {
