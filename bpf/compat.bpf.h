@@ -77,8 +77,8 @@ static __always_inline u32 waker_context(struct batch *b) {
 static __always_inline struct pt_regs *task_user_regs(struct task_struct *task) {
   if (!config.has_task_pt_regs) return NULL;
   if (task->flags & (PF_KTHREAD | PF_IO_WORKER | PF_USER_WORKER)) return NULL;
-  if (fast_reads && config.regs_offset)
-    return bpf_rdonly_cast(task->stack + config.regs_offset, bpf_core_type_id_kernel(struct pt_regs));
+  if (fast_reads && regs_offset)
+    return bpf_rdonly_cast(task->stack + regs_offset, bpf_core_type_id_kernel(struct pt_regs));
   return (struct pt_regs *)bpf_task_pt_regs(task);
 }
 

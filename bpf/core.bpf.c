@@ -20,6 +20,7 @@ struct rings_map rings SEC(".maps");
 
 kf_u32 target_gen = 0;
 kf_u32 watched_count = 0;
+kf_u64 regs_offset = 0;
 struct kf_counters counters = {};
 
 /* Says that the current task is in a call that it entered some time ago; its end is still to come. */

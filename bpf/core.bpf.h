@@ -123,6 +123,7 @@ extern struct rings_map rings SEC(".maps");
 /* Read and written by userspace while the programs run. */
 extern kf_u32 target_gen;    /* changes whenever targets does */
 extern kf_u32 watched_count;
+extern kf_u64 regs_offset;    /* user registers of a task lie this far above task_struct.stack; 0: ask the helper */
 extern struct kf_counters counters;
 
 /* ------------------------------------------------------------------ the batch */

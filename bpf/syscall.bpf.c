@@ -111,8 +111,8 @@ int kf_sys_exit(u64 *ctx) {
   }
   if (parked && watched_count) {
     u64 *since = bpf_map_lookup_elem(&watched, &tid);
-    if (since && (*since == enter_ns || !*since)) {
-      send_call(regs, KF_CTL_RESOLVED, 0, nr, abi, enter_ns, now, ret);
+    if (since) { /* this call, or one that ended before it was asked for */
+      if (*since == enter_ns || !*since) send_call(regs, KF_CTL_RESOLVED, 0, nr, abi, enter_ns, now, ret);
       bpf_map_delete_elem(&watched, &tid);
       __sync_fetch_and_add(&watched_count, -1);
     }

@@ -58,12 +58,13 @@ struct FlightRecorderConfig {
   Target target;
   ProbeSet probes = ProbeSet::defaults();
   std::vector<TriggerSpec> triggers;
-  std::chrono::nanoseconds post = std::chrono::milliseconds(500);  // go on recording after a trigger before the dump
+  std::chrono::nanoseconds post{};      // what the caller's dumps wait after a trigger, for their metadata only
+  std::chrono::nanoseconds cooldown{};  // likewise: the least time between its dumps
   std::uint64_t ring_bytes = 8ull << 20;                        // kernel buffer per 16 CPUs
   std::string command_text;                                     // for the dump's metadata only
 
-  // Called on the recorder's own thread when a trigger fired and `post` has passed. Must not block for long; write_to may
-  // be called from another thread. Without it, triggers are counted only.
+  // Called on the recorder's own thread within about a millisecond of a trigger firing. Must not block for long, and must
+  // not call write_to: that is another thread's work, after the time it wants to see of what follows.
   std::function<void(const Cause&)> on_trigger;
   // A call that a dump reported as in flight has returned (kf_ctl::type is KF_CTL_RESOLVED). Same thread, same rule.
   std::function<void(const kf_ctl&)> on_resolved;

@@ -482,7 +482,6 @@ struct kf_config {
   kf_u32 has_rdonly_cast;     /* kernel: bpf_rdonly_cast exists (6.2), memory is read without a helper call */
   kf_u32 parked_slots;        /* a power of two; 0: this kernel has no compare-and-swap in BPF (5.12), use the hash map */
   kf_u32 reserved;
-  kf_u64 regs_offset;         /* user registers of a task lie this far above task_struct.stack; 0: ask the helper */
   kf_s64 preempt_count_delta; /* address of a CPU's preempt count minus that of its run queue, both per-CPU variables */
   struct kf_rule rules[KF_RULES_MAX];
   kf_u8 sys_args[KF_SYS_TABLE];       /* KF_ARGS_* per native call */

@@ -4,6 +4,7 @@
 #include <bpf/libbpf.h>
 #include <fmt/format.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
@@ -27,6 +28,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr nanoseconds kShortestPoll = milliseconds(10);
 constexpr nanoseconds kLongestPoll = milliseconds(250);
+constexpr int kDrainTries = 10000;
 constexpr int kNice = -10;  // under full load the rings must still be emptied in time; it runs for microseconds
 
 // Edge triggered: a ring that was filled without a wakeup must not wake us.
@@ -39,6 +41,19 @@ Result<> watch(int epoll, int fd, std::uint32_t events) {
 }
 
 }  // namespace
+
+// A BPF ring buffer's first page holds the consumer's position, the second the producer's (Documentation/bpf/ringbuf.rst).
+Result<Consumer::RingPositions> Consumer::RingPositions::of(int ring) {
+  const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+  RingPositions positions;
+  KF_TRY_ASSIGN(positions.consumer_, Mapping::shared(ring, 0, page, "a BPF ring buffer's position"));
+  KF_TRY_ASSIGN(positions.producer_, Mapping::shared(ring, page, page, "a BPF ring buffer's position"));
+  return positions;
+}
+
+std::uint64_t Consumer::RingPositions::read(const Mapping& page) noexcept {
+  return __atomic_load_n(reinterpret_cast<const std::uint64_t*>(page.bytes().data()), __ATOMIC_ACQUIRE);
+}
 
 void Consumer::FreeRing::operator()(ring_buffer* ring) const noexcept { ring_buffer__free(ring); }
 
@@ -68,6 +83,8 @@ Result<> Consumer::start(std::span<const int> data_rings, int control_ring, std:
       return errno_error(-error, "mapping a BPF ring buffer");
     }
     KF_TRY(watch(epoll_.get(), ring, EPOLLIN | EPOLLET));
+    KF_TRY_ASSIGN(RingPositions positions, RingPositions::of(ring));
+    positions_.push_back(std::move(positions));
   }
   control_.reset(ring_buffer__new(control_ring, on_control, this, nullptr));
   if (!control_) return errno_error(errno, "mapping the control ring");
@@ -89,6 +106,7 @@ void Consumer::stop() noexcept {
   thread_.join();
   control_.reset();
   data_.reset();
+  positions_.clear();
 }
 
 void Consumer::consume_all() {
@@ -134,16 +152,31 @@ void Consumer::run() {
   finish_drains();
 }
 
+// libbpf stops at a record that another CPU is still writing, and ours may lie behind it: go on until what was in the
+// rings when we began has been read. A writer is at work for about a microsecond.
+void Consumer::consume_to_producers() {
+  std::vector<std::uint64_t> targets;
+  for (const RingPositions& ring : positions_) targets.push_back(ring.produced());
+  for (int tries = 0; tries < kDrainTries; ++tries) {
+    consume_all();
+    bool done = true;
+    for (std::size_t i = 0; i < positions_.size(); ++i) done &= positions_[i].consumed() >= targets[i];
+    if (done) return;
+    sched_yield();
+  }
+  log_warn("a BPF ring buffer could not be emptied: a record in it stayed unfinished; the dump may lack its newest events");
+}
+
 void Consumer::finish_drains() {
+  eventfd_t ignored;
+  eventfd_read(wake_.get(), &ignored);
   std::uint64_t wanted = 0;
   {
     MutexLock lock(mutex_);
     if (drains_wanted_ == drains_done_) return;
     wanted = drains_wanted_;
   }
-  eventfd_t ignored;
-  eventfd_read(wake_.get(), &ignored);
-  consume_all();
+  consume_to_producers();
   MutexLock lock(mutex_);
   drains_done_ = wanted;
   drained_.notify_all();

@@ -13,7 +13,9 @@
 #include <memory>
 #include <span>
 #include <thread>
+#include <vector>
 
+#include "base/mapping.hpp"
 #include "base/mutex.hpp"
 #include "base/unique_fd.hpp"
 #include "kflight/result.hpp"
@@ -49,11 +51,23 @@ class Consumer {
   struct FreeRing {
     void operator()(ring_buffer* ring) const noexcept;
   };
+  // How far a ring has been written and read, in bytes since its creation.
+  class RingPositions {
+   public:
+    static Result<RingPositions> of(int ring);
+    std::uint64_t produced() const noexcept { return read(producer_); }
+    std::uint64_t consumed() const noexcept { return read(consumer_); }
+
+   private:
+    static std::uint64_t read(const Mapping& page) noexcept;
+    Mapping consumer_, producer_;
+  };
   static int on_data(void* self, void* data, std::size_t bytes);
   static int on_control(void* self, void* data, std::size_t bytes);
 
   void run();
   void consume_all();
+  void consume_to_producers();
   void finish_drains() KF_EXCLUDES(mutex_);
   std::chrono::nanoseconds next_poll(std::uint64_t bytes, std::chrono::nanoseconds since) const;
 
@@ -64,6 +78,7 @@ class Consumer {
   UniqueFd wake_;  // eventfd: stop or drain
   std::unique_ptr<ring_buffer, FreeRing> data_;
   std::unique_ptr<ring_buffer, FreeRing> control_;
+  std::vector<RingPositions> positions_;
   std::atomic<bool> stopping_{false};
   std::atomic<std::uint64_t> polls_{0};
   Mutex mutex_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "record/kernel_caps.hpp"
 
+#include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <fmt/format.h>
 
@@ -12,6 +13,7 @@
 #include <optional>
 
 #include "base/errors.hpp"
+#include "base/unique_fd.hpp"
 #include "record/probes.hpp"
 
 namespace kflight::record {
@@ -33,6 +35,19 @@ std::optional<std::uint32_t> tracepoint_arguments(const btf* kernel, std::string
   const btf_type* proto = btf__type_by_id(kernel, pointer->type);
   if (!proto || !btf_is_func_proto(proto)) return std::nullopt;
   return btf_vlen(proto) - 1u;
+}
+
+// The one feature BTF does not show: does a program with such an instruction load?
+bool can_compare_and_swap() {
+  const bpf_insn program[] = {
+      {BPF_ST | BPF_MEM | BPF_DW, BPF_REG_10, 0, -8, 0},
+      {BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0, 0, 0, 0},
+      {BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_1, 0, 0, 1},
+      {BPF_STX | BPF_ATOMIC | BPF_DW, BPF_REG_10, BPF_REG_1, -8, BPF_CMPXCHG},
+      {BPF_JMP | BPF_EXIT, 0, 0, 0, 0},
+  };
+  const UniqueFd fd(bpf_prog_load(BPF_PROG_TYPE_SOCKET_FILTER, "kf_probe", "GPL", program, std::size(program), nullptr));
+  return static_cast<bool>(fd);
 }
 
 bool has_enumerator(const btf* kernel, const char* enum_name, std::string_view enumerator) {
@@ -106,6 +121,8 @@ Result<KernelCaps> read_kernel_caps() {
     if (tracepoint_arguments(kernel.get(), probe.tracepoint)) caps.tracepoints.emplace_back(probe.tracepoint);
   caps.switch_has_prev_state = tracepoint_arguments(kernel.get(), "sched_switch").value_or(0) >= 4;
   caps.has_task_pt_regs = has_enumerator(kernel.get(), "bpf_func_id", "BPF_FUNC_task_pt_regs");
+  caps.has_rdonly_cast = btf__find_by_name_kind(kernel.get(), "bpf_rdonly_cast", BTF_KIND_FUNC) > 0;
+  caps.has_compare_and_swap = can_compare_and_swap();
   caps.has_throttled = member_offset(kernel.get(), "task_struct", "throttled").has_value();
   find_preempt_count(kernel.get(), caps);
   return caps;

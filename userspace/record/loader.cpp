@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -14,6 +15,7 @@
 
 #include "base/errors.hpp"
 #include "base/log.hpp"
+#include "base/mapping.hpp"
 #include "base/unique_fd.hpp"
 #include "kflight_bpf.skel.h"
 #include "record/probes.hpp"
@@ -50,6 +52,14 @@ Error load_error(int error, std::string_view tried) {
                                           errno_text(error), words)};
 }
 
+// One slot per possible thread id where that is cheap (16 bytes each), else 64 Ki of them.
+std::uint32_t parked_slots() {
+  std::ifstream file("/proc/sys/kernel/pid_max");
+  std::uint64_t pid_max = 0;
+  file >> pid_max;
+  return static_cast<std::uint32_t>(std::bit_ceil(std::clamp<std::uint64_t>(pid_max, 1024, 65536)));
+}
+
 // "0-3,8" -> {0,1,2,3,8}
 std::vector<std::uint32_t> read_cpu_list(const char* path) {
   std::ifstream file(path);
@@ -83,6 +93,8 @@ struct Loader::Impl {
   kf_config config{};
   std::vector<UniqueFd> rings;
   std::vector<int> ring_fds;
+  Mapping parked_mapping;  // the array of parked calls, shared with the kernel
+  const kf_parked_call* parked = nullptr;
   std::unique_ptr<kflight_bpf, Destroy> object;
   std::vector<std::unique_ptr<bpf_link, DestroyLink>> links;
   std::unique_ptr<bpf_link, DestroyLink> iterator;
@@ -90,6 +102,8 @@ struct Loader::Impl {
   Result<> create_rings(std::uint64_t bytes);
   Result<> choose_programs();
   Result<> check_pid_namespace() const;
+  Result<> learn_regs_offset();
+  Result<> map_parked_calls();
 };
 
 namespace {
@@ -136,6 +150,24 @@ Result<> Loader::Impl::check_pid_namespace() const {
                            getpid(), options.retval)};
 }
 
+// User registers lie at the same place of every task's stack; asking once saves a helper call per event.
+Result<> Loader::Impl::learn_regs_offset() {
+  if (!config.has_rdonly_cast || !config.has_task_pt_regs) return {};
+  LIBBPF_OPTS(bpf_test_run_opts, options);
+  if (bpf_prog_test_run_opts(bpf_program__fd(object->progs.kf_regs_offset), &options))
+    return load_error(errno, "running a BPF program (BPF_PROG_RUN)");
+  object->bss->regs_offset = options.retval;
+  return {};
+}
+
+Result<> Loader::Impl::map_parked_calls() {
+  if (!config.parked_slots) return {};
+  const std::size_t bytes = config.parked_slots * sizeof(kf_parked_call);  // whole pages: at least 1024 slots
+  KF_TRY_ASSIGN(parked_mapping, Mapping::shared(bpf_map__fd(object->maps.parked), 0, bytes, "the BPF map of parked calls"));
+  parked = reinterpret_cast<const kf_parked_call*>(parked_mapping.bytes().data());
+  return {};
+}
+
 Result<Loader> Loader::load(kf_config config, std::uint64_t ring_bytes, std::uint32_t open_calls_max) {
   auto impl = std::make_unique<Impl>();
   KF_TRY_ASSIGN(impl->caps, read_kernel_caps());
@@ -150,6 +182,8 @@ Result<Loader> Loader::load(kf_config config, std::uint64_t ring_bytes, std::uin
   config.has_task_pt_regs = impl->caps.has_task_pt_regs;
   config.has_preempt_count = impl->caps.has_preempt_count;
   config.preempt_count_delta = impl->caps.preempt_count_delta;
+  config.has_rdonly_cast = impl->caps.has_rdonly_cast;
+  config.parked_slots = impl->caps.has_compare_and_swap && config.syscalls != KF_SYSCALLS_OFF ? parked_slots() : 0;
   impl->config = config;
 
   impl->object.reset(kflight_bpf__open());
@@ -157,9 +191,12 @@ Result<Loader> Loader::load(kf_config config, std::uint64_t ring_bytes, std::uin
   std::memcpy(const_cast<kf_config*>(&impl->object->rodata->config), &config, sizeof config);
   bpf_map__set_max_entries(impl->object->maps.rings, config.n_rings);
   bpf_map__set_max_entries(impl->object->maps.open_calls, open_calls_max);
+  bpf_map__set_max_entries(impl->object->maps.parked, std::max(config.parked_slots, 1u));
   KF_TRY(impl->choose_programs());
   if (const int error = kflight_bpf__load(impl->object.get()); error) return load_error(-error, "loading the BPF programs");
   KF_TRY(impl->check_pid_namespace());
+  KF_TRY(impl->learn_regs_offset());
+  KF_TRY(impl->map_parked_calls());
   KF_TRY(impl->create_rings(ring_bytes));
   return Loader(std::move(impl));
 }
@@ -256,27 +293,38 @@ std::vector<std::uint32_t> Loader::targets() const {
   return tgids;
 }
 
-std::vector<kf_open_call> Loader::calls_in_flight() const {
-  std::vector<kf_open_call> calls;
-  if (impl_->config.syscalls == KF_SYSCALLS_OFF) return calls;
-  const int parked = bpf_map__fd(impl_->object->maps.open_calls);
-  constexpr std::uint32_t kBatch = 512;
-  std::vector<std::uint32_t> tids(kBatch);
-  std::vector<kf_parked_call> values(kBatch);
+namespace {
+
+// Calls fn with every value of a hash map keyed by thread id.
+template <class Value, class Fn>
+void for_each_value(int map, Fn&& fn) {
+  constexpr std::uint32_t kBatch = 256;
+  std::uint32_t tids[kBatch];
+  Value values[kBatch];
   std::uint32_t cursor = 0;
   for (bool first = true, more = true; more; first = false) {
     std::uint32_t count = kBatch;
-    more = bpf_map_lookup_batch(parked, first ? nullptr : &cursor, &cursor, tids.data(), values.data(), &count, nullptr) == 0;
-    if (!more && errno != ENOENT) break;
-    for (std::uint32_t i = 0; i < count; ++i)
-      if (values[i].enter_ns)
-        calls.push_back({.tid = tids[i], .tgid = values[i].tgid, .nr = values[i].nr, .enter_ns = values[i].enter_ns});
+    more = bpf_map_lookup_batch(map, first ? nullptr : &cursor, &cursor, tids, values, &count, nullptr) == 0;
+    if (!more && errno != ENOENT) return;
+    std::for_each_n(values, count, fn);
   }
+}
+
+}  // namespace
+
+std::vector<kf_open_call> Loader::calls_in_flight() const {
+  std::vector<kf_open_call> calls;
+  if (impl_->config.syscalls == KF_SYSCALLS_OFF) return calls;
+  const auto add = [&](const kf_parked_call& call) {
+    if (call.tid && call.enter_ns) calls.push_back({.tid = call.tid, .nr = call.nr, .enter_ns = call.enter_ns});
+  };
+  for (std::uint32_t i = 0; i < impl_->config.parked_slots; ++i) add(impl_->parked[i]);
+  for_each_value<kf_parked_call>(bpf_map__fd(impl_->object->maps.open_calls), add);
   std::vector<kf_cpu_call> running(possible_cpus());
   const std::uint32_t zero = 0;
   if (bpf_map_lookup_elem(bpf_map__fd(impl_->object->maps.calls), &zero, running.data()) == 0)
     for (const kf_cpu_call& call : running)
-      if (call.tid) calls.push_back({.tid = call.tid, .tgid = call.checked_tgid, .nr = call.nr, .enter_ns = call.enter_ns});
+      if (call.tid) calls.push_back({.tid = call.tid, .nr = call.nr, .enter_ns = call.enter_ns});
   return calls;
 }
 

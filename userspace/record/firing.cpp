@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "record/firing.hpp"
+
+#include <fmt/format.h>
+#include <limits.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+
+#include "dump/syscalls.hpp"
+
+namespace kflight::record {
+namespace {
+
+Cause call_cause(std::string_view trigger_text, std::string_view kind) {
+  Cause cause;
+  cause.trigger = trigger_text;
+  cause.kind = kind;
+  cause.has_call = true;
+  return cause;
+}
+
+template <class Call>
+void copy_call(Cause& cause, const Call& call) {
+  cause.tid = call.tid;
+  cause.tgid = call.tgid;
+  cause.comm = Comm::from({call.comm, ::strnlen(call.comm, sizeof call.comm)});
+  cause.nr = call.nr;
+  cause.abi = call.abi;
+  std::copy(std::begin(call.args), std::end(call.args), cause.args.begin());
+  cause.enter_ns = call.enter_ns;
+  cause.fd_path = descriptor_target(call.tgid, call.nr, call.abi, cause.args);
+}
+
+}  // namespace
+
+std::string descriptor_target(std::uint32_t tgid, std::uint32_t nr, std::uint32_t abi,
+                              const std::array<std::uint64_t, 6>& args) {
+  if (abi != KF_ABI_NATIVE) return {};
+  std::string_view rest = dump::syscall_arguments(nr);
+  for (std::size_t i = 0; i < args.size() && !rest.empty(); ++i) {
+    const std::string_view argument = rest.substr(0, rest.find(' '));
+    rest.remove_prefix(std::min(rest.size(), argument.size() + 1));
+    if (argument != "fd" && !argument.ends_with(":fd")) continue;
+    char target[PATH_MAX];
+    const std::string link = fmt::format("/proc/{}/fd/{}", tgid, static_cast<std::int32_t>(args[i]));
+    const ssize_t length = ::readlink(link.c_str(), target, sizeof target);
+    return length > 0 ? std::string(target, static_cast<std::size_t>(length)) : std::string();
+  }
+  return {};
+}
+
+Cause cause_of(const kf_ctl& record, std::string_view trigger_text, std::uint64_t received_ns) {
+  Cause cause = call_cause(trigger_text, "syscall");
+  copy_call(cause, record);
+  cause.exit_ns = record.exit_ns;
+  cause.ret = record.ret;
+  cause.fired_ns = record.exit_ns;
+  cause.received_ns = received_ns;
+  return cause;
+}
+
+Cause cause_of(const kf_open_call& call, std::string_view trigger_text, std::uint64_t now_ns) {
+  Cause cause = call_cause(trigger_text, "inflight");
+  copy_call(cause, call);
+  cause.call_in_flight = true;
+  cause.fired_ns = now_ns;
+  cause.received_ns = now_ns;
+  return cause;
+}
+
+}  // namespace kflight::record

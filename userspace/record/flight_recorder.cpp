@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The facade: puts loader, consumer, window and triggers together. The consumer's thread hands chunks to the window and
+// judges control records; write_to runs on the caller's thread and reads the window through a snapshot, so that neither
+// waits for the other.
+#include "kflight/flight_recorder.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <optional>
+
+#include "base/clocks.hpp"
+#include "base/log.hpp"
+#include "base/mutex.hpp"
+#include "base/units.hpp"
+#include "dump/schema.hpp"
+#include "dump/syscalls.hpp"
+#include "dump/writer.hpp"
+#include "record/consumer.hpp"
+#include "record/firing.hpp"
+#include "record/host.hpp"
+#include "record/loader.hpp"
+#include "record/loss_watch.hpp"
+#include "record/open_calls.hpp"
+#include "record/rate.hpp"
+#include "record/target_set.hpp"
+#include "record/triggers.hpp"
+#include "record/window.hpp"
+
+namespace kflight {
+namespace {
+
+using namespace record;
+using Clock = std::chrono::steady_clock;
+using std::chrono::nanoseconds;
+
+constexpr std::uint64_t kFlushAgeNs = 100'000'000;
+constexpr std::uint32_t kOpenCallsMax = 16384;
+constexpr nanoseconds kHousekeeping = std::chrono::seconds(1);
+
+const char* text_of(Syscalls syscalls) {
+  switch (syscalls) {
+    case Syscalls::kAuto: return "auto";
+    case Syscalls::kBlocked: return "blocked";
+    case Syscalls::kSlow: return "slow";
+    case Syscalls::kAll: return "all";
+  }
+  return "";
+}
+
+std::uint32_t wire_mode(Syscalls syscalls) {
+  switch (syscalls) {
+    case Syscalls::kAll: return KF_SYSCALLS_ALL;
+    case Syscalls::kSlow: return KF_SYSCALLS_SLOW;
+    default: return KF_SYSCALLS_OFF;
+  }
+}
+
+}  // namespace
+
+struct FlightRecorder::Impl {
+  explicit Impl(FlightRecorderConfig c) : config(std::move(c)) {}
+
+  const FlightRecorderConfig config;
+  std::atomic<bool> running{false};
+
+  // Constant between start() and stop().
+  std::optional<TriggerSet> triggers;
+  Syscalls syscalls = Syscalls::kBlocked;
+  HostInfo host;
+  std::uint64_t started_ns = 0;
+  std::optional<Loader> loader;
+  std::unique_ptr<Window> window;
+  std::unique_ptr<Consumer> consumer;
+
+  // Consumer's thread only.
+  std::optional<InflightScan> inflight;
+  Clock::time_point housekeeping_at{};
+
+  std::atomic<std::uint64_t> triggers_fired{0};
+  std::atomic<std::uint64_t> dumps_written{0};
+  LossWatch losses{possible_cpus()};
+  RateMeter rate;
+
+  mutable Mutex start_mutex;       // serializes start and stop
+  mutable Mutex write_mutex;       // held by the one running write_to
+  mutable Mutex targets_mutex;
+  std::vector<ProcessInfo> targets KF_GUARDED_BY(targets_mutex);
+
+  Result<> compile_triggers();
+  kf_config make_config() const;
+  Result<> add_targets(std::span<const kf_task> tasks);
+  Result<> add_target(std::uint32_t tgid);
+  Result<> bring_up();
+  void tear_down() noexcept;
+
+  void on_control(const kf_ctl& record);
+  void on_new_name(const kf_ctl& record);
+  void scan_inflight();
+  nanoseconds on_tick();
+  void fire(Cause cause);
+
+  DumpMeta describe(const Cause& cause, const WindowInfo& window_info, std::uint64_t end_ns) const;
+  LossInfo loss_info() const;
+  OwnCost own_cost() const;
+  Result<std::uint64_t> write(ByteSink& sink, const Cause& cause);
+};
+
+Result<> FlightRecorder::Impl::compile_triggers() {
+  KF_TRY_ASSIGN(TriggerSet compiled, TriggerSet::compile(config.triggers));
+  triggers.emplace(std::move(compiled));
+  syscalls = config.probes.syscalls;
+  if (syscalls == Syscalls::kAuto) syscalls = triggers->need_syscalls() ? Syscalls::kSlow : Syscalls::kBlocked;
+  if (syscalls == Syscalls::kBlocked && triggers->need_syscalls())
+    return Error{Errc::kUsage,
+                 fmt::format("trigger '{}' needs to know how long calls take, and --syscalls blocked does not time them; use "
+                             "--syscalls slow (or leave it out)", triggers->text(0))};
+  return {};
+}
+
+kf_config FlightRecorder::Impl::make_config() const {
+  kf_config wire{};
+  wire.everyone = config.target.everyone;
+  wire.scope_target = config.probes.scope == Scope::kTarget;
+  wire.syscalls = wire_mode(syscalls);
+  wire.follow = config.target.follow;
+  wire.own_tgid = static_cast<std::uint32_t>(getpid());
+  wire.watch_names = !config.target.comm_globs.empty();
+  wire.flush_age_ns = kFlushAgeNs;
+  wire.slow_floor_ns = static_cast<std::uint64_t>(config.probes.slow_floor.count());
+  for (std::uint32_t nr = 0; nr < KF_SYS_TABLE; ++nr) wire.sys_args[nr] = dump::args_class(nr);
+  triggers->fill(wire);
+  return wire;
+}
+
+Result<> FlightRecorder::Impl::add_target(std::uint32_t tgid) {
+  KF_TRY(loader->add_target(tgid));
+  MutexLock lock(targets_mutex);
+  if (std::none_of(targets.begin(), targets.end(), [&](const ProcessInfo& known) { return known.tgid == tgid; }))
+    targets.push_back({tgid, executable_of(tgid)});
+  return {};
+}
+
+Result<> FlightRecorder::Impl::add_targets(std::span<const kf_task> tasks) {
+  KF_TRY_ASSIGN(const std::vector<std::uint32_t> tgids, resolve_targets(config.target, tasks));
+  for (const std::uint32_t tgid : tgids) KF_TRY(add_target(tgid));
+  return {};
+}
+
+Result<> FlightRecorder::Impl::bring_up() {
+  KF_TRY(compile_triggers());
+  // A target that does not exist is the likeliest mistake: say so before anything is loaded.
+  for (const std::uint32_t pid : config.target.pids) KF_TRY(process_of(pid));
+  const kf_config wire = make_config();
+  KF_TRY_ASSIGN(window, Window::create({.max_bytes = config.max_bytes, .min_age = config.min_age}));
+  KF_TRY_ASSIGN(Loader loaded, Loader::load(wire, config.ring_bytes, kOpenCallsMax));
+  loader.emplace(std::move(loaded));
+  host = read_host();
+  KF_TRY(add_targets({}));  // by number, before the first event
+  consumer = std::make_unique<Consumer>(Consumer::Handlers{
+      .on_chunk =
+          [this](const void* chunk, std::size_t bytes) {
+            if (bytes >= sizeof(kf_chunk)) losses.see(*static_cast<const kf_chunk*>(chunk));
+            window->append(chunk, bytes);
+          },
+      .on_control = [this](const kf_ctl& record) { on_control(record); },
+      .on_tick = [this] { return on_tick(); },
+  });
+  KF_TRY(loader->attach());
+  started_ns = boottime_ns();
+  window->begin_at(started_ns);
+  losses.start(started_ns);
+  KF_TRY_ASSIGN(const std::vector<kf_task> tasks, loader->snapshot());
+  window->add_snapshot(tasks);
+  KF_TRY(add_targets(tasks));  // by name
+  if (triggers->scan_interval() > nanoseconds::zero()) inflight.emplace(*triggers);
+  return consumer->start(loader->data_rings(), loader->control_ring(), config.ring_bytes);
+}
+
+void FlightRecorder::Impl::tear_down() noexcept {
+  if (loader) loader->detach();
+  if (consumer) consumer->stop();
+  consumer.reset();
+  inflight.reset();
+  loader.reset();
+}
+
+// ------------------------------------------------------------------ consumer's thread
+
+void FlightRecorder::Impl::fire(Cause cause) {
+  triggers_fired.fetch_add(1 + cause.merged, std::memory_order_relaxed);
+  if (config.on_trigger) config.on_trigger(cause);
+}
+
+void FlightRecorder::Impl::on_new_name(const kf_ctl& record) {
+  const std::string_view comm(record.comm, ::strnlen(record.comm, sizeof record.comm));
+  if (!matches_any(config.target.comm_globs, comm)) return;
+  if (auto added = add_target(record.tgid); !added) log_warn("{}", added.error().what);
+}
+
+void FlightRecorder::Impl::on_control(const kf_ctl& record) {
+  switch (record.type) {
+    case KF_CTL_SYSCALL:
+      if (const auto trigger = triggers->match(record)) {
+        Cause cause = cause_of(record, triggers->text(*trigger), boottime_ns());
+        cause.merged = losses.merged_since(record.merged);
+        fire(std::move(cause));
+      }
+      return;
+    case KF_CTL_RESOLVED:
+      if (config.on_resolved) config.on_resolved(record);
+      return;
+    case KF_CTL_TARGET_EXIT:
+      if (config.on_target_exit)
+        config.on_target_exit(record.tgid, static_cast<std::uint32_t>(record.ret), loader->targets().size());
+      return;
+    case KF_CTL_EXEC: return on_new_name(record);
+    case KF_CTL_FORK: {
+      MutexLock lock(targets_mutex);
+      if (targets.size() < 1024) targets.push_back({record.tgid, executable_of(record.tgid)});
+      return;
+    }
+    default: return;
+  }
+}
+
+// The snapshot is taken only when some call is old enough to matter.
+void FlightRecorder::Impl::scan_inflight() {
+  const std::uint64_t now_ns = boottime_ns();
+  std::optional<Result<std::vector<kf_task>>> tasks;
+  const auto complete = [&](kf_open_call& call) {
+    if (!tasks) tasks.emplace(loader->snapshot());
+    return tasks->has_value() && complete_call(call, **tasks);
+  };
+  for (const InflightScan::Hit& hit : inflight->scan(loader->calls_in_flight(), now_ns, complete)) {
+    if (auto watched = loader->watch_call(hit.call.tid, hit.call.enter_ns); !watched) log_warn("{}", watched.error().what);
+    fire(cause_of(hit.call, triggers->text(hit.trigger), now_ns));
+  }
+}
+
+nanoseconds FlightRecorder::Impl::on_tick() {
+  const auto now = Clock::now();
+  if (now >= housekeeping_at) {
+    housekeeping_at = now + kHousekeeping;
+    losses.look(boottime_ns(), loader->recursion_misses(), loader->counters());
+    rate.sample(boottime_ns(), window->stats().hits_appended);
+  }
+  nanoseconds next = housekeeping_at - now;
+  if (inflight) {
+    scan_inflight();
+    next = std::min(next, triggers->scan_interval());
+  }
+  return next;
+}
+
+// ------------------------------------------------------------------ writing
+
+LossInfo FlightRecorder::Impl::loss_info() const {
+  LossInfo info = losses.totals();
+  const WindowStats stats = window->stats();
+  info.window = stats.events_dropped;
+  return info;
+}
+
+OwnCost FlightRecorder::Impl::own_cost() const {
+  OwnCost cost = read_own_cost(started_ns);
+  cost.polls = consumer ? consumer->polls() : 0;
+  cost.programs = loader->program_costs();
+  return cost;
+}
+
+DumpMeta FlightRecorder::Impl::describe(const Cause& cause, const WindowInfo& window_info, std::uint64_t end_ns) const {
+  DumpMeta meta;
+  meta.host = host;
+  meta.clocks = read_all_clocks();
+  meta.cause = cause;
+  meta.window = window_info;
+  meta.window.to_ns = end_ns;
+  meta.losses = loss_info();
+  meta.cost = own_cost();
+  meta.dump_number = dumps_written.load() + 1;
+  RecordedConfig& c = meta.config;
+  c.kflight_version = KFLIGHT_VERSION;
+  c.target_pids = config.target.pids;
+  c.comm_globs = config.target.comm_globs;
+  c.command = config.command_text;
+  c.everyone = config.target.everyone;
+  c.follow = config.target.follow;
+  c.syscalls = text_of(syscalls);
+  c.scope = config.probes.scope == Scope::kTarget ? "target" : "system";
+  for (std::size_t i = 0; i < triggers->size(); ++i) c.triggers.push_back(triggers->text(i));
+  c.min_age_ns = static_cast<std::uint64_t>(config.min_age.count());
+  c.max_bytes = config.max_bytes;
+  c.slow_floor_ns = static_cast<std::uint64_t>(config.probes.slow_floor.count());
+  c.post_ns = static_cast<std::uint64_t>(config.post.count());
+  c.cooldown_ns = static_cast<std::uint64_t>(config.cooldown.count());
+  c.missing = missing_features(loader->caps());
+  MutexLock lock(targets_mutex);
+  meta.targets = targets;
+  return meta;
+}
+
+Result<std::uint64_t> FlightRecorder::Impl::write(ByteSink& sink, const Cause& cause) {
+  // The snapshot first: every switch it counts is then in the window, and its own times say where to stop counting.
+  KF_TRY_ASSIGN(std::vector<kf_task> tasks, loader->snapshot());
+  const std::uint64_t end_ns = boottime_ns();
+  KF_TRY_ASSIGN(const std::uint32_t stayed_busy, loader->flush());
+  if (stayed_busy) log_warn("the newest events of {} CPUs could not be flushed into the dump", stayed_busy);
+  consumer->drain();
+  WindowSnapshot snapshot = window->pin();
+  const std::vector<kf_open_call> calls = open_calls(*loader, tasks);
+
+  std::vector<kf_loss> lost = losses.within(snapshot.info.from_ns);
+  lost.insert(lost.end(), snapshot.losses.begin(), snapshot.losses.end());
+  const DumpMeta meta = describe(cause, snapshot.info, end_ns);
+  dump::DumpWriter writer(sink);
+  KF_TRY(writer.begin(meta.clocks.realtime));
+  KF_TRY(writer.schema(dump::schema_json()));
+  KF_TRY(writer.meta(meta));
+  KF_TRY(writer.tasks(tasks));
+  KF_TRY(writer.base(snapshot.base_tasks, snapshot.base_lanes));
+  KF_TRY(writer.open_calls(calls));
+  KF_TRY(writer.losses(lost));
+  for (auto piece = snapshot.next_piece(); !piece.empty(); piece = snapshot.next_piece())
+    KF_TRY(writer.chunk_bytes(piece));
+  return writer.finish();
+}
+
+// ------------------------------------------------------------------ the facade
+
+FlightRecorder::FlightRecorder(FlightRecorderConfig config) : impl_(std::make_unique<Impl>(std::move(config))) {}
+
+FlightRecorder::~FlightRecorder() { stop(); }
+
+Result<> FlightRecorder::start() {
+  MutexLock lock(impl_->start_mutex);
+  if (impl_->running) return Error{Errc::kBusy, "this recorder is running already; stop() it before starting it again"};
+  Result<> up = impl_->bring_up();
+  if (!up) {
+    impl_->tear_down();
+    return up;
+  }
+  impl_->running = true;
+  return {};
+}
+
+void FlightRecorder::stop() noexcept {
+  MutexLock lock(impl_->start_mutex);
+  if (!impl_->running.exchange(false)) return;
+  MutexLock writing(impl_->write_mutex);  // waits for a running write_to
+  impl_->tear_down();
+}
+
+bool FlightRecorder::enabled() const noexcept { return impl_->running; }
+
+Result<std::uint64_t> FlightRecorder::write_to(ByteSink& sink, const Cause& cause) {
+  if (!impl_->write_mutex.try_lock())
+    return Error{Errc::kBusy, "another dump of this recorder is being written; try again when it is done"};
+  Result<std::uint64_t> written = Error{Errc::kUsage, "the recorder is not running: start() it first"};
+  if (impl_->running) written = impl_->write(sink, cause);
+  if (written) impl_->dumps_written.fetch_add(1);
+  impl_->write_mutex.unlock();
+  return written;
+}
+
+RecorderStats FlightRecorder::stats() const {
+  MutexLock lock(impl_->start_mutex);
+  RecorderStats stats;
+  stats.dumps_written = impl_->dumps_written;
+  stats.triggers_fired = impl_->triggers_fired;
+  if (!impl_->running) return stats;
+  const WindowStats window = impl_->window->stats();
+  stats.window = window.info;
+  stats.losses = impl_->loss_info();
+  stats.cost = impl_->own_cost();
+  stats.events_seen = window.events_appended + window.events_dropped + stats.losses.ring_events + stats.losses.nested_events;
+  stats.hits_seen = window.hits_appended;
+  stats.events_evicted = window.events_evicted;
+  stats.chunks_seen = window.chunks_appended + window.chunks_dropped;
+  stats.events_per_second = impl_->rate.per_second();
+  stats.targets_alive = impl_->config.target.everyone ? 0 : impl_->loader->targets().size();
+  return stats;
+}
+
+const FlightRecorderConfig& FlightRecorder::config() const noexcept { return impl_->config; }
+
+std::vector<std::string> FlightRecorder::missing_features() const {
+  MutexLock lock(impl_->start_mutex);
+  return impl_->running ? record::missing_features(impl_->loader->caps()) : std::vector<std::string>{};
+}
+
+}  // namespace kflight

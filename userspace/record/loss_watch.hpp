@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// loss_watch.hpp - keeps the books of everything a recording loses, and when. The rings' losses follow from the numbers
+// in the chunk headers, so they cost a few instructions per chunk; what only counters know (a program the kernel skipped,
+// control records) is looked at once a second, which dates it to that second.
+//
+// see() is called by the consumer's thread for every chunk, look() from its housekeeping; the rest from any thread.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+#include "base/mutex.hpp"
+#include "kflight/dump.hpp"
+#include "kflight/dump_format.h"
+
+namespace kflight::record {
+
+class LossWatch {
+ public:
+  explicit LossWatch(std::uint32_t lanes) : lanes_(lanes) {}
+
+  void start(std::uint64_t now_ns) KF_EXCLUDES(mutex_);
+  void see(const kf_chunk& chunk) noexcept;
+  void look(std::uint64_t now_ns, std::uint64_t recursion_misses, const kf_counters& counters) KF_EXCLUDES(mutex_);
+
+  // How many matches `merged_total` (kf_ctl::merged, a running total) adds to those already told. Consumer's thread.
+  std::uint64_t merged_since(std::uint64_t merged_total) noexcept;
+
+  LossInfo totals() const KF_EXCLUDES(mutex_);  // all but what the window dropped
+  // Losses by counter that may lie at or after from_ns.
+  std::vector<kf_loss> within(std::uint64_t from_ns) const KF_EXCLUDES(mutex_);
+
+ private:
+  struct Lane {
+    std::uint64_t events_through = 0;   // numbers the next chunk should begin with
+    std::uint64_t nested_received = 0;
+    std::uint64_t nested_lost = 0;
+  };
+  struct Count {
+    std::uint32_t kind;  // KF_LOSS_*
+    std::uint64_t total = 0;
+  };
+  static constexpr std::size_t kMostEntries = 4096;  // over an hour of losses in every second
+
+  void note(Count& count, std::uint64_t total, std::uint64_t now_ns) KF_REQUIRES(mutex_);
+
+  std::vector<Lane> lanes_;           // consumer's thread
+  std::uint64_t merged_told_ = 0;     // consumer's thread
+  std::atomic<std::uint64_t> ring_events_{0};
+  std::atomic<std::uint64_t> nested_events_{0};
+
+  mutable Mutex mutex_;
+  std::uint64_t looked_ns_ KF_GUARDED_BY(mutex_) = 0;
+  Count recursion_ KF_GUARDED_BY(mutex_) = {KF_LOSS_RECURSION};
+  Count control_ KF_GUARDED_BY(mutex_) = {KF_LOSS_CONTROL};
+  Count inflight_ KF_GUARDED_BY(mutex_) = {KF_LOSS_INFLIGHT};
+  std::vector<kf_loss> entries_ KF_GUARDED_BY(mutex_);
+};
+
+}  // namespace kflight::record
