@@ -79,15 +79,15 @@ void BaseState::apply(const ForkEvent& e) {
 
 void BaseState::apply(const ExecEvent& e) {
   if (e.new_tid == 0) return;
-  ThreadFacts& now = threads_.of(e.new_tid);
-  if (e.old_tid != e.new_tid)
-    if (ThreadFacts* const former = threads_.find(e.old_tid)) {
-      now.continues(*former);
-      // Its place stays, empty: chunks of other CPUs may still bring events from before the exec.
-      *former = ThreadFacts(e.old_tid);
-      former->not_before_ns = e.ts_ns;
-    }
-  now.named(e.ts_ns, e.comm);
+  const std::uint32_t now = threads_.place_of(e.new_tid);
+  if (e.old_tid != 0 && e.old_tid != e.new_tid) {
+    ThreadFacts& former = threads_.of(e.old_tid);
+    threads_.at(now).continues(former);
+    // Its place stays, empty: chunks of other CPUs may still bring events from before the exec.
+    former = ThreadFacts(e.old_tid);
+    former.not_before_ns = e.ts_ns;
+  }
+  threads_.at(now).named(e.ts_ns, e.comm);
 }
 
 void BaseState::apply(const ExitEvent& e) {
