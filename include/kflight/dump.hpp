@@ -126,6 +126,9 @@ struct Damage {
 };
 
 class EventRange;
+namespace dump {
+struct ChunkRef;  // dump/merge.hpp
+}
 
 class Dump {
  public:
@@ -157,6 +160,7 @@ class Dump {
   std::span<const kf_open_call> open_calls() const noexcept;
   std::span<const kf_ctl> resolutions() const noexcept;
   std::span<const kf_loss> losses() const noexcept;
+  std::span<const dump::ChunkRef> chunks() const noexcept;     // as they arrived; for checks, most want events()
 
   // All events in one order: by time, CPUs merged; within one CPU the order they happened. Includes events before
   // window_begin_ns() that their chunks happen to hold.

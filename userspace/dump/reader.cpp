@@ -42,6 +42,7 @@ std::span<const kf_base_lane> Dump::base_lanes() const noexcept { return impl_->
 std::span<const kf_open_call> Dump::open_calls() const noexcept { return impl_->open_calls; }
 std::span<const kf_ctl> Dump::resolutions() const noexcept { return impl_->resolutions; }
 std::span<const kf_loss> Dump::losses() const noexcept { return impl_->losses; }
+std::span<const dump::ChunkRef> Dump::chunks() const noexcept { return impl_->chunks; }
 
 EventRange Dump::events() const {
   return EventRange{std::make_unique<EventRange::Impl>(dump::Merger{impl_->chunks, impl_->base_lanes})};
