@@ -20,8 +20,7 @@ recorder=
 clean_up() {
   local status=$? child
   trap - EXIT INT TERM
-  [ -z "$recorder" ] || stop_recorder
-  for child in "${children[@]}"; do
+  for child in $recorder "${children[@]}"; do
     kill "$child" 2>/dev/null || true
     wait "$child" 2>/dev/null || true
   done

@@ -39,7 +39,7 @@ int main(int argc, char** argv) {
   std::thread echo = run.spawn("echo", [&] {
     echo_tally.begin();
     for (std::uint64_t i = 0; i < round_trips; ++i) {
-      start_line(there.first);
+      await_go(there.first);
       say_go(back.second);
     }
     echo_tally.end();
@@ -50,12 +50,12 @@ int main(int argc, char** argv) {
   main_tally.begin();
   for (std::uint64_t i = 0; i < round_trips; ++i) {
     say_go(there.second);
-    start_line(back.first);
+    await_go(back.first);
   }
   for (std::uint64_t i = 0; i < calls; ++i) syscall(SYS_getppid);
   fork_children(forks);
   main_tally.end();
-  start_line(done.first);
+  await_go(done.first);
   run.end();
   echo.join();
 

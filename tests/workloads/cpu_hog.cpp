@@ -41,10 +41,10 @@ int main(int argc, char** argv) {
         set_nice(-20);
       }
       say_go(prepared.second);
-      start_line(go.first);
+      await_go(go.first);
       if (permitted) burn_until(now_ns() + static_cast<std::uint64_t>(hog_time.count()));
     });
-    start_line(prepared.first);
+    await_go(prepared.first);
   }
   run.begin();
   say_go(go.second);  // from here on the hog has the CPU

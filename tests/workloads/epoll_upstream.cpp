@@ -39,7 +39,7 @@ void serve(const Link& client, const Link& upstream, std::uint64_t requests) {
   for (std::uint64_t answered = 0; answered < requests;) {
     epoll_event event{};
     check(epoll_wait(epoll, &event, 1, -1), "epoll_wait");
-    start_line(event.data.fd);
+    await_go(event.data.fd);
     if (event.data.fd == client.far_in) {
       say_go(upstream.near_out);
     } else {
@@ -66,7 +66,7 @@ int main(int argc, char** argv) {
   std::thread server = run.spawn("server", [&] { serve(client, upstream, requests); });
   std::thread answering = run.spawn("upstream", [&] {
     for (std::uint64_t i = 0; i < requests; ++i) {
-      start_line(upstream.far_in);
+      await_go(upstream.far_in);
       if (!run.clean()) sleep_for(sleep);
       say_go(upstream.far_out);
     }
@@ -77,7 +77,7 @@ int main(int argc, char** argv) {
   run.begin();
   for (std::uint64_t i = 0; i < requests; ++i) {
     say_go(client.near_out);
-    start_line(client.near_in);
+    await_go(client.near_in);
   }
   run.end();
   server.join();

@@ -40,7 +40,7 @@ int main(int argc, char** argv) {
     say_go(go.second);
     fork_burning_children(forks, each);
   });
-  start_line(go.first);
+  await_go(go.first);
   run.begin();
   burn_cpu(work);
   run.end();

@@ -20,7 +20,7 @@ int main(int argc, char** argv) {
     burn_cpu(hold);
   });
 
-  start_line(locked.first);
+  await_go(locked.first);
   run.begin();
   mutex.lock();
   run.end();

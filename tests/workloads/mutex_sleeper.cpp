@@ -20,7 +20,7 @@ int main(int argc, char** argv) {
     sleep_for(hold);
   });
 
-  start_line(locked.first);
+  await_go(locked.first);
   wait_until_asleep(run.tid_of("holder"));
   run.begin();
   mutex.lock();

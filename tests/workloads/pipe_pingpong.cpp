@@ -20,7 +20,7 @@ int main(int argc, char** argv) {
   std::thread server = run.spawn("server", [&] {
     const std::uint64_t before = cpu_ns();
     for (std::uint64_t i = 0; i < rounds; ++i) {
-      start_line(request.first);
+      await_go(request.first);
       burn_cpu(compute);
       if (i + 1 == rounds) server_cpu_ns = cpu_ns() - before;
       say_go(answer.second);
@@ -30,7 +30,7 @@ int main(int argc, char** argv) {
   run.begin();
   for (std::uint64_t i = 0; i < rounds; ++i) {
     say_go(request.second);
-    start_line(answer.first);
+    await_go(answer.first);
   }
   run.end();
   server.join();

@@ -106,7 +106,7 @@ void wait_until_asleep(pid_t tid) {
   }
 }
 
-void start_line(int fd) {
+void await_go(int fd) {
   char byte = 0;
   check(read(fd, &byte, 1) == 1 ? 0 : -1, "waiting for the go");
 }

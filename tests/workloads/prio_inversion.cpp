@@ -23,7 +23,7 @@ int main(int argc, char** argv) {
     say_go(locked.second);
     burn_cpu(hold);
   });
-  start_line(locked.first);
+  await_go(locked.first);
 
   pin_to_cpu(1);
   set_nice(-10);

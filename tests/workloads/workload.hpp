@@ -38,7 +38,7 @@ void pin_to_cpu(int cpu);                    // the calling thread
 void set_nice(int nice);                     // the calling thread
 void set_name(const std::string& name);      // the calling thread
 void wait_until_asleep(pid_t tid);           // a task of any process: until the kernel says S or D
-void start_line(int fd);                     // reads one byte: the other side of say_go()
+void await_go(int fd);                       // reads one byte: the other side of say_go()
 void say_go(int fd);
 
 // Ends the program with `what` and errno when `value` says that a system call failed. Returns the value.
