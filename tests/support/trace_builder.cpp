@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "support/trace_builder.hpp"
+
+#include <algorithm>
+
+#include "dump/syscalls.hpp"
+
+namespace kflight::test {
+
+kf_sys call_named(const char* name, const std::array<std::uint64_t, 4>& args) {
+  kf_sys sys{};
+  sys.nr = dump::syscall_nr(name).value();
+  sys.args_taken = KF_ARGS_0123;
+  std::copy(args.begin(), args.end(), sys.args);
+  return sys;
+}
+
+kf_base_task& TraceBuilder::base(std::uint32_t tid) {
+  for (kf_base_task& task : base_tasks_)
+    if (task.tid == tid) return task;
+  kf_base_task& task = base_tasks_.emplace_back();
+  task.tid = tid;
+  task.prio = KF_DEFAULT_PRIO;
+  return task;
+}
+
+TraceBuilder& TraceBuilder::runs(std::uint16_t cpu, std::uint32_t tid) {
+  current_[cpu] = tid;
+  base_lanes_.push_back({cpu, 1, tid, 1, 0, 0, 0, 0});
+  return *this;
+}
+
+TraceBuilder& TraceBuilder::sleeps(std::uint32_t tid, const SwitchSpec& spec) {
+  kf_base_task& task = base(tid);
+  task.out_ns = 1;
+  task.out_state = spec.state;
+  if (spec.iowait) task.out_flags |= 2;
+  if (spec.call) {
+    task.out_flags |= 8;
+    task.sys = call_named(spec.call, spec.args);
+    task.call_enter_ns = spec.enter_ns;
+  }
+  return *this;
+}
+
+TraceBuilder& TraceBuilder::queued(std::uint32_t tid, std::uint16_t cpu) {
+  kf_base_task& task = base(tid);
+  task.out_ns = 1;
+  task.out_cpu = cpu;
+  task.out_flags = 1;
+  return *this;
+}
+
+TraceBuilder& TraceBuilder::named(std::uint32_t tid, const char* comm) {
+  kf_base_task& task = base(tid);
+  task.known |= KF_BASE_IDENTITY;
+  task.tgid = tid;
+  std::copy_n(Comm::from(comm).bytes.begin(), KF_COMM_BYTES, task.comm);
+  if (task.out_ns == 0 && task.fork_ns == 0) task.fork_ns = 1;
+  return *this;
+}
+
+TraceBuilder& TraceBuilder::switch_to(std::uint32_t next, const SwitchSpec& spec) {
+  auto e = event<SwitchEvent>();
+  e.next_tid = next;
+  e.prev_state = spec.state;
+  e.preempt = spec.preempt;
+  e.in_iowait = spec.iowait;
+  e.throttled = spec.throttled;
+  e.nsw = e.tid == 0 ? 0 : ++switches_[e.tid];
+  e.prev_prio = spec.prev_prio;
+  e.next_prio = spec.next_prio;
+  if (spec.call) {
+    e.has_sys = true;
+    e.sys = call_named(spec.call, spec.args);
+    e.enter_ns = spec.enter_ns;
+  }
+  events_.push_back(e);
+  current_[cpu_] = next;
+  return *this;
+}
+
+TraceBuilder& TraceBuilder::unseen_switch_to(std::uint32_t next) {
+  if (current(cpu_) != 0) ++switches_[current(cpu_)];
+  current_[cpu_] = next;
+  return *this;
+}
+
+TraceBuilder& TraceBuilder::waking(std::uint32_t tid, const WakeSpec& spec) {
+  auto e = event<WakingEvent>();
+  e.wakee = tid;
+  e.ctx = spec.ctx;
+  e.has_wakeup = spec.enqueued_ns != 0;
+  e.wakeup_ns = spec.enqueued_ns;
+  e.target_cpu = spec.queue_cpu == model::kNoCpu ? 0 : spec.queue_cpu;
+  if (spec.call) e.waker_nr = static_cast<std::uint16_t>(call_named(spec.call).nr);
+  if (spec.cause == model::CauseKind::kNotNoted) {
+    events_.push_back(e);
+    return *this;
+  }
+  Caused& caused = caused_.emplace_back();
+  caused.before_event = events_.size();
+  caused.fact = {tid, e.target_cpu, KF_DEFAULT_PRIO, e.tid, {}};
+  model::Wake& wake = caused.fact.wake;
+  wake.ts_ns = now_ns_;
+  wake.enqueued_ns = spec.enqueued_ns;
+  wake.cpu = cpu_;
+  wake.ctx = spec.ctx;
+  wake.waker_nr = e.waker_nr;
+  wake.cause = spec.cause;
+  wake.cause_ref = spec.cause_ref;
+  return *this;
+}
+
+TraceBuilder& TraceBuilder::wakeup(std::uint32_t tid, std::uint16_t target_cpu, bool is_new) {
+  auto e = event<WakeupEvent>();
+  e.wakee = tid;
+  e.target_cpu = target_cpu;
+  e.is_new = is_new;
+  events_.push_back(e);
+  return *this;
+}
+
+TraceBuilder& TraceBuilder::migrate(std::uint32_t tid, std::uint16_t to) {
+  auto e = event<MigrateEvent>();
+  e.migrated_tid = tid;
+  e.dest_cpu = to;
+  events_.push_back(e);
+  return *this;
+}
+
+TraceBuilder& TraceBuilder::fork(std::uint32_t child, std::uint32_t child_tgid) {
+  auto e = event<ForkEvent>();
+  e.parent_tid = e.tid;
+  e.child_tid = child;
+  e.child_tgid = child_tgid;
+  e.is_thread = child != child_tgid;
+  e.child_start_ns = now_ns_;
+  events_.push_back(e);
+  return *this;
+}
+
+TraceBuilder& TraceBuilder::exec(std::uint32_t new_tid, std::uint32_t old_tid, const char* comm) {
+  auto e = event<ExecEvent>();
+  e.new_tid = new_tid;
+  e.old_tid = old_tid;
+  e.comm = Comm::from(comm);
+  events_.push_back(e);
+  if (current(cpu_) == old_tid) current_[cpu_] = new_tid;
+  return *this;
+}
+
+TraceBuilder& TraceBuilder::returns(const char* call, std::uint64_t enter_ns, std::int64_t ret) {
+  auto e = event<SyscallEvent>();
+  e.nr = call_named(call).nr;
+  e.enter_ns = enter_ns;
+  e.ret = ret;
+  events_.push_back(e);
+  return *this;
+}
+
+TraceBuilder& TraceBuilder::loss(std::uint64_t from_ns, std::uint64_t count) {
+  auto e = event<LossEvent>();
+  e.from_ns = from_ns;
+  e.count = count;
+  events_.push_back(e);
+  return *this;
+}
+
+std::uint32_t TraceBuilder::request(const model::BlockRequest& request) {
+  requests_.push_back(request);
+  return static_cast<std::uint32_t>(requests_.size() - 1);
+}
+
+std::uint32_t TraceBuilder::current(std::uint16_t cpu) const {
+  const auto it = current_.find(cpu);
+  return it == current_.end() ? 0 : it->second;
+}
+
+model::Timeline TraceBuilder::timeline(std::uint64_t begin_ns, std::uint64_t end_ns) const {
+  model::TraceFacts facts{begin_ns, end_ns, base_tasks_, base_lanes_, {}, {}};
+  model::TimelineBuilder builder(facts);
+  for (const model::BlockRequest& request : requests_) builder.add(request);
+  auto caused = caused_.begin();
+  for (std::size_t i = 0; i <= events_.size(); ++i) {
+    for (; caused != caused_.end() && caused->before_event == i; ++caused) builder.add(caused->fact);
+    if (i < events_.size()) builder.add(events_[i]);
+  }
+  return std::move(builder).finish();
+}
+
+}  // namespace kflight::test

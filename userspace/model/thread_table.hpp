@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// thread_table.hpp - which thread is meant by a tid, when? A Thread is one life: tids are reused, and exec hands the
+// leader's tid to another thread, so everything else refers to threads by ThreadId, an index that never changes.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <string_view>
+#include <vector>
+
+#include "kflight/event.hpp"
+#include "model/interval.hpp"
+
+namespace kflight::model {
+
+struct Thread {
+  std::uint32_t tid = 0;         // its last one
+  std::uint32_t former_tid = 0;  // before an exec gave it the leader's; 0: the same all its life
+  std::uint32_t tgid = 0;        // 0: not known
+  ThreadId parent = kNoThread;   // that forked it
+  std::uint64_t start_ns = 0;    // start_boottime as the kernel says; 0: not known
+  std::uint64_t born_ns = 0;     // fork event; 0: not seen
+  std::uint64_t cgroup_id = 0;
+  bool is_target = false;
+  bool is_kthread = false;
+
+  struct Name {
+    std::uint64_t since_ns = 0;
+    Comm comm;
+  };
+  std::vector<Name> names;  // by time; empty: not known
+
+  std::deque<Interval> intervals;  // by time; each lasts until the next one begins
+  std::deque<Call> calls;          // by begin_ns
+
+  // The name at that time; of the first known one when it is older.
+  std::string_view name_at(std::uint64_t t_ns) const noexcept;
+};
+
+class ThreadTable {
+ public:
+  // The living thread of this tid, made if need be.
+  ThreadId get(std::uint32_t tid);
+  ThreadId find(std::uint32_t tid) const noexcept {
+    return slot(tid) < by_tid_.size() ? by_tid_[slot(tid)] : kNoThread;
+  }
+  // A new life begins under this tid.
+  ThreadId create(std::uint32_t tid);
+  // `id` goes on under new_tid; whoever had that tid is no longer found.
+  void rename_tid(ThreadId id, std::uint32_t new_tid);
+
+  Thread& operator[](ThreadId id) { return threads_[id]; }
+  const Thread& operator[](ThreadId id) const { return threads_[id]; }
+  std::size_t size() const noexcept { return threads_.size(); }
+  std::deque<Thread> take() && { return std::move(threads_); }
+
+ private:
+  // Damaged input may hold tids no kernel gives out; they must not make the table huge.
+  static std::uint32_t slot(std::uint32_t tid_untrusted) noexcept { return tid_untrusted & KF_TID_MASK; }
+  void bind(std::uint32_t tid, ThreadId id);
+
+  std::deque<Thread> threads_;
+  std::vector<ThreadId> by_tid_;
+};
+
+}  // namespace kflight::model

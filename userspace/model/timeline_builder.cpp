@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// timeline_builder.cpp - from events to the facts the rules speak of. The rules themselves are in state_rules.cpp, what
+// precedes the window comes in through base_replay.cpp.
+#include "model/timeline_builder.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "model/call_log.hpp"
+#include "model/wake_cause.hpp"
+
+namespace kflight::model {
+
+namespace {
+
+void learn_name(Thread& thread, std::uint64_t since_ns, const Comm& comm) {
+  if (!thread.names.empty() && thread.names.back().comm == comm) return;
+  thread.names.push_back({since_ns, comm});
+}
+
+}  // namespace
+
+TimelineBuilder::TimelineBuilder(const TraceFacts& facts) : facts_(facts), base_(base_facts_in_order(facts)) {
+  out_.begin_ns_ = facts.window_begin_ns;
+  out_.end_ns_ = std::max(facts.window_begin_ns, facts.window_end_ns);
+  for (const kf_loss& loss : facts.losses) {
+    const auto cpu = loss.lane < kNoCpu ? static_cast<std::uint16_t>(loss.lane) : kNoCpu;
+    const bool hides_events = loss.kind == KF_LOSS_RECURSION || loss.kind == KF_LOSS_WINDOW;
+    if (hides_events && loss.count != 0) out_.losses_.add({loss.from_ns, loss.to_ns, loss.count, cpu});
+  }
+}
+
+void TimelineBuilder::add(const Event& event) {
+  const EventHead& event_head = head(event);
+  replay_base_until(event_head.ts_ns);
+  ++out_.counters_.events;
+  // Behind the window's end only how calls returned is of use: other CPUs' events may be missing there already.
+  if (event_head.ts_ns > out_.end_ns_) {
+    if (const auto* call = std::get_if<SyscallEvent>(&event); call && threads_.find(call->tid) != kNoThread) on(*call);
+    return;
+  }
+  visit_all(event, [this](const auto& e) { on(e); });
+}
+
+void TimelineBuilder::add(const WakeFact& fact) {
+  replay_base_until(fact.wake.ts_ns);
+  wake(fact);
+}
+
+std::uint32_t TimelineBuilder::add(const BlockRequest& request) {
+  out_.block_requests_.push_back(request);
+  return static_cast<std::uint32_t>(out_.block_requests_.size() - 1);
+}
+
+Timeline TimelineBuilder::finish() && {
+  replay_base_until(~0ULL);
+  for (const kf_task& task : facts_.tasks) learn_from_dump_snapshot(task);
+  out_.losses_.seal();
+  doubt_no_wakes();
+  out_.threads_ = std::move(threads_).take();
+  return std::move(out_);
+}
+
+void TimelineBuilder::on(const SwitchEvent& event) {
+  observe_current(event);
+  if (event.tid != 0) switch_out(event);
+  if (event.next_tid != 0) {
+    switch_in(event.next_tid, event.cpu, event.ts_ns, event.next_prio);
+  } else {
+    occupy(event.cpu, kIdleThread, event.ts_ns);
+  }
+  cpus_[event.cpu].tid = event.next_tid;
+}
+
+void TimelineBuilder::on(const WakingEvent& event) {
+  observe_current(event);
+  WakeFact fact{event.wakee, event.target_cpu, event.wakee_prio, event.tid, {}};
+  fact.wake.ts_ns = event.ts_ns;
+  fact.wake.enqueued_ns = event.has_wakeup ? event.wakeup_ns : 0;
+  fact.wake.cpu = event.cpu;
+  fact.wake.ctx = event.ctx;
+  fact.wake.waker_nr = event.waker_nr;
+  fact.wake.cause = cause_kind(event.cause);
+  wake(fact);
+}
+
+void TimelineBuilder::on(const WakeupEvent& event) {
+  observe_current(event);
+  if (event.wakee == 0) return;
+  const bool fork_unseen = event.is_new && threads_.find(event.wakee) == kNoThread;
+  if (fork_unseen) {
+    ForkEvent lost;
+    static_cast<EventHead&>(lost) = event;
+    lost.parent_tid = event.tid;
+    lost.child_tid = event.wakee;
+    fork(lost);
+  }
+  enqueue(event.wakee, event.target_cpu, event.ts_ns);
+}
+
+void TimelineBuilder::on(const MigrateEvent& event) {
+  observe_current(event);
+  if (event.migrated_tid == 0) return;
+  const ThreadId id = alive_and_known(event.migrated_tid, event.ts_ns);
+  if (open(id).state == State::kRunnable) place(id, event.dest_cpu, event.ts_ns);
+}
+
+void TimelineBuilder::on(const ForkEvent& event) {
+  observe_current(event);
+  if (event.child_tid != 0) fork(event);
+}
+
+void TimelineBuilder::on(const ExecEvent& event) {
+  observe_current(event);
+  if (event.new_tid == 0) return;
+  ThreadId id = alive(event.new_tid, event.ts_ns);
+  const ThreadId caller = event.old_tid == event.new_tid ? kNoThread : threads_.find(event.old_tid);
+  const bool took_over = caller != kNoThread && event.old_tid != 0;
+  if (took_over && event.tid == event.new_tid) {
+    // It was switched in under the new tid already: that life goes on, the one under the old tid ends.
+    end_life(caller, event.ts_ns);
+  } else if (took_over) {
+    end_life(id, event.ts_ns);
+    threads_.rename_tid(caller, event.new_tid);
+    cpus_[event.cpu].tid = event.new_tid;
+    id = caller;
+  }
+  learn_name(threads_[id], event.ts_ns, event.comm);
+}
+
+void TimelineBuilder::on(const RenameEvent& event) {
+  observe_current(event);
+  if (event.renamed_tid != 0) learn_name(threads_[alive(event.renamed_tid, event.ts_ns)], event.ts_ns, event.comm);
+}
+
+void TimelineBuilder::on(const SyscallEvent& event) {
+  if (event.ts_ns <= out_.end_ns_) observe_current(event);
+  if (event.tid == 0) return;
+  const ThreadId id = alive(event.tid, event.ts_ns);
+  finish_call(threads_[id], state(id).open_call, event);
+}
+
+void TimelineBuilder::on(const SyscallOpenEvent& event) {
+  observe_current(event);
+  if (event.tid == 0) return;
+  const ThreadId id = alive(event.tid, event.ts_ns);
+  note_call(threads_[id], state(id).open_call, event.sys, event.enter_ns, event.ts_ns);
+}
+
+void TimelineBuilder::on(const LossEvent& event) {
+  out_.losses_.add({event.from_ns, event.ts_ns, event.count, event.cpu});
+  CpuState& cpu = cpu_state(event.cpu);
+  if (cpu.hole_ns == 0) cpu.hole_ns = std::max<std::uint64_t>(event.from_ns, 1);
+}
+
+// Every event names the task its CPU runs, so a missing switch shows at the next event of any kind.
+void TimelineBuilder::observe_current(const EventHead& head) {
+  CpuState& cpu = cpu_state(head.cpu);
+  if (!cpu.known) {
+    first_current(head.cpu, head.tid, head.ts_ns);
+  } else if (cpu.tid != head.tid) {
+    missed_switch(head.cpu, head.tid, head.ts_ns);
+  }
+  CpuState& now = cpus_[head.cpu];
+  now.known = true;
+  now.tid = head.tid;
+  now.last_ns = head.ts_ns;
+  now.hole_ns = 0;
+}
+
+TimelineBuilder::CpuState& TimelineBuilder::cpu_state(std::uint16_t cpu) {
+  if (cpu >= cpus_.size()) {
+    cpus_.resize(cpu + 1u);
+    out_.occupancy_.resize(cpu + 1u);
+  }
+  return cpus_[cpu];
+}
+
+// A CPU's first event: no switch of this CPU came before it in the window, so its task has run since the window began,
+// and wakings of that task since then found it awake.
+void TimelineBuilder::first_current(std::uint16_t cpu, std::uint32_t tid, std::uint64_t ts_ns) {
+  const std::uint64_t begin_ns = std::min(out_.begin_ns_, ts_ns);
+  if (tid == 0) return occupy(cpu, kIdleThread, begin_ns);
+  const ThreadId id = alive(tid, ts_ns);
+  auto& intervals = threads_[id].intervals;
+  const bool elsewhere = !intervals.empty() && (state(id).was_switched || threads_[id].born_ns != 0);
+  if (elsewhere || cpus_[cpu].hole_ns != 0) return missed_switch(cpu, tid, ts_ns);
+  intervals.clear();
+  push_running(id, cpu, begin_ns);
+}
+
+// The CPU runs a task that no switch brought there: somewhere since its last event one is missing.
+void TimelineBuilder::missed_switch(std::uint16_t cpu, std::uint32_t tid, std::uint64_t ts_ns) {
+  ++out_.counters_.misfits;
+  auto& row = out_.occupancy_[cpu];
+  std::uint64_t since_ns = cpus_[cpu].hole_ns != 0 ? cpus_[cpu].hole_ns : cpus_[cpu].last_ns;
+  since_ns = std::clamp(since_ns, row.empty() ? std::min(out_.begin_ns_, ts_ns) : row.back().begin_ns, ts_ns);
+  const ThreadId before = row.empty() ? kNoThread : row.back().thread;
+  if (before < kIdleThread) push(before, {since_ns, kNone, kNone, cpu, State::kUnknown});
+  occupy(cpu, kNoThread, since_ns);
+  if (tid == 0) return occupy(cpu, kIdleThread, ts_ns);
+
+  const ThreadId id = alive_and_known(tid, ts_ns);
+  Interval& interval = open(id);
+  const std::uint64_t begin_ns = interval.begin_ns;
+  if (interval.state == State::kRunning) {
+    vacate(interval, ts_ns);
+  } else if (interval.state == State::kBlocked || interval.state == State::kStopped || begin_ns >= since_ns) {
+    if (interval.state == State::kRunnable) interval.link = kNone;
+    interval.state = State::kUnknown;
+  } else if (interval.state != State::kUnknown) {
+    push(id, {since_ns, kNone, kNone, cpu, State::kUnknown});
+  }
+  push_running(id, cpu, ts_ns);
+}
+
+void TimelineBuilder::occupy(std::uint16_t cpu, ThreadId thread, std::uint64_t ts_ns) {
+  auto& row = out_.occupancy_[cpu];
+  if (row.empty() && ts_ns > out_.begin_ns_) row.push_back({out_.begin_ns_, kNoThread, 0});
+  if (!row.empty()) ts_ns = std::max(ts_ns, row.back().begin_ns);
+  const bool replaces = !row.empty() && (ts_ns <= out_.begin_ns_ || row.back().begin_ns == ts_ns);
+  if (replaces) {
+    row.back() = {ts_ns, thread, 0};
+  } else {
+    row.push_back({ts_ns, thread, 0});
+  }
+}
+
+// A thread that ran here turns up elsewhere: nobody knows who has had the CPU since.
+void TimelineBuilder::vacate(const Interval& running, std::uint64_t ts_ns) {
+  occupy(running.cpu, kNoThread, ts_ns);
+  cpus_[running.cpu].tid = kNoTid;
+}
+
+}  // namespace kflight::model

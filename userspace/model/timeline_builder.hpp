@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// timeline_builder.hpp - turns events into a Timeline: the rules of the thread state machine. Feed the events in the
+// order Dump::events() gives them, then finish(). One pass, constant work per event; one thread builds.
+//
+// Input is untrusted: any sequence of events ends in a Timeline whose invariants hold; what does not fit is counted and
+// the stretch it makes doubtful becomes kUnknown.
+#pragma once
+
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "kflight/event.hpp"
+#include "model/base_facts.hpp"
+#include "model/thread_table.hpp"
+#include "model/timeline.hpp"
+#include "model/trace_facts.hpp"
+
+namespace kflight::model {
+
+// Somebody makes a thread runnable; wake.enqueued_ns and queue_cpu when the enqueue is known as well.
+struct WakeFact {
+  std::uint32_t wakee = 0;
+  std::uint16_t queue_cpu = kNoCpu;
+  std::uint8_t wakee_prio = KF_DEFAULT_PRIO;
+  std::uint32_t waker_tid = 0;
+  Wake wake;
+};
+
+class TimelineBuilder {
+ public:
+  // What the views of `facts` point to must outlive the builder.
+  explicit TimelineBuilder(const TraceFacts& facts);
+
+  void add(const Event& event);
+  void add(const WakeFact& fact);
+  // The index that Wake::cause_ref of its completion refers to.
+  std::uint32_t add(const BlockRequest& request);
+  ThreadId thread_of(std::uint32_t tid) const { return tid == 0 ? kIdleThread : threads_.find(tid); }
+
+  Timeline finish() &&;
+
+ private:
+  struct ThreadState {
+    std::uint32_t open_call = kNone;
+    std::uint32_t last_move = kNone;  // of the open runnable interval
+    std::uint32_t after_out = 0;      // interval that began at the last switch-out
+    std::int16_t last_nsw = -1;       // -1: none seen
+    std::uint16_t last_cpu = kNoCpu;
+    std::uint16_t early_queue_cpu = kNoCpu;
+    std::uint8_t prio = KF_DEFAULT_PRIO;
+    bool has_early = false;     // early: a waking that came while it still ran
+    bool was_switched = false;  // a switch of it was seen
+    Wake early;
+  };
+  static constexpr std::uint32_t kNoTid = 0xffffffff;
+  struct CpuState {
+    bool known = false;
+    std::uint32_t tid = kNoTid;  // current task
+    std::uint64_t last_ns = 0;   // last event
+    std::uint64_t hole_ns = 0;   // a loss began here, no event seen since; 0: none
+  };
+
+  // A thread's state as task snapshots tell it.
+  struct Snapshot {
+    std::uint64_t ts_ns = 0;
+    std::uint64_t call_enter_ns = 0;
+    std::uint8_t state = 0;  // KF_ST_*
+    std::uint8_t prio = KF_DEFAULT_PRIO;
+    std::uint16_t cpu = kNoCpu;
+    bool on_cpu = false, iowait = false, has_sys = false;
+    kf_sys sys{};
+  };
+
+  void on(const SwitchEvent& event);
+  void on(const WakingEvent& event);
+  void on(const WakeupEvent& event);
+  void on(const MigrateEvent& event);
+  void on(const ForkEvent& event);
+  void on(const ExecEvent& event);
+  void on(const ExitEvent& event) { observe_current(event); }
+  void on(const RenameEvent& event);
+  void on(const SyscallEvent& event);
+  void on(const SyscallOpenEvent& event);
+  void on(const LossEvent& event);
+  void on(const UnknownEvent& event) { observe_current(event); }
+
+  void replay_base_until(std::uint64_t ts_ns);
+  void replay(const BaseFact& fact);
+  void replay_fork(const kf_base_task& task);
+  void replay_switch_out(const kf_base_task& task);
+  void replay_waking(const kf_base_task& task);
+  void replay_current(const kf_base_lane& lane);
+  void apply_snapshot(std::uint32_t tid, const Snapshot& snapshot);
+  void learn_identity(const kf_base_task& task);
+  void learn_from_dump_snapshot(const kf_task& task);
+
+  void observe_current(const EventHead& head);
+  void first_current(std::uint16_t cpu, std::uint32_t tid, std::uint64_t ts_ns);
+  void missed_switch(std::uint16_t cpu, std::uint32_t tid, std::uint64_t ts_ns);
+  void occupy(std::uint16_t cpu, ThreadId thread, std::uint64_t ts_ns);
+  void vacate(const Interval& running, std::uint64_t ts_ns);
+  CpuState& cpu_state(std::uint16_t cpu);
+
+  void switch_out(const SwitchEvent& event);
+  void switch_in(std::uint32_t tid, std::uint16_t cpu, std::uint64_t ts_ns, std::uint8_t prio);
+  void wake(const WakeFact& fact);
+  void wake_sleeper(ThreadId id, const WakeFact& fact);
+  void wake_early(ThreadId id);
+  void enqueue(std::uint32_t tid, std::uint16_t cpu, std::uint64_t ts_ns);
+  void place(ThreadId id, std::uint16_t cpu, std::uint64_t ts_ns);
+  void lost_waking(ThreadId id, std::uint16_t cpu, std::uint64_t ts_ns);
+  void fork(const ForkEvent& event);
+  void check_sequence(ThreadId id, std::uint8_t nsw);
+  void forget_since_last_switch_out(ThreadId id);
+  void doubt_no_wakes();
+  void end_life(ThreadId id, std::uint64_t ts_ns);
+
+  ThreadId alive(std::uint32_t tid, std::uint64_t ts_ns);
+  ThreadId alive_and_known(std::uint32_t tid, std::uint64_t ts_ns);
+  ThreadState& state(ThreadId id);
+  Interval& open(ThreadId id) { return threads_[id].intervals.back(); }
+  void push(ThreadId id, const Interval& interval);
+  void push_running(ThreadId id, std::uint16_t cpu, std::uint64_t ts_ns);
+  std::uint32_t keep(const Wake& wake);
+
+  TraceFacts facts_;
+  Timeline out_;
+  ThreadTable threads_;
+  std::vector<ThreadState> states_;
+  std::vector<CpuState> cpus_;
+  std::vector<BaseFact> base_;
+  std::size_t next_base_ = 0;
+  std::vector<std::pair<ThreadId, std::uint32_t>> no_wakes_;  // intervals that are kNoWake unless events are missing
+};
+
+}  // namespace kflight::model
