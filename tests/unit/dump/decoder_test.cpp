@@ -44,7 +44,7 @@ Broken decode_broken(const kf_chunk& head, std::span<const kf_u64> words) {
   Event again;
   EXPECT_FALSE(cursor.next(again)) << "the end stays the end";
   out.damaged = cursor.damaged();
-  out.damage_word = cursor.position();
+  out.damage_word = cursor.damage_word();
   return out;
 }
 

@@ -60,7 +60,7 @@ TEST(Schema, EveryRecordedKindDecodesToItsEntry) {
   ChunkCursor cursor(chunk.head, chunk.words);
   std::set<std::pair<int, int>> seen;
   std::size_t word = 0;
-  for (Event event; cursor.next(event); word = cursor.position()) {
+  for (Event event; cursor.next(event); word = cursor.damage_word()) {
     const EventDoc& doc = doc_of(event);
     EXPECT_EQ(doc.word_kind, kf_word_kind(chunk.words[word])) << doc.kind;
     const auto generic = doc.word_kind == KF_EV_GENERIC ? kf_generic_kind(chunk.words[word]) : 0;
