@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "analyze/dump_survey.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <map>
+
+#include "dump/decoder.hpp"
+#include "dump/lane_order.hpp"
+
+namespace kflight::analyze {
+
+namespace {
+
+constexpr std::uint64_t kForever = std::numeric_limits<std::uint64_t>::max();
+
+Evidence about(const kf_chunk& head, std::string what) {
+  return {head.base_ns, head.lane, std::nullopt, fmt::format("chunk {}: {}", head.seq, what)};
+}
+
+bool loses_events(const kf_loss& loss) { return loss.kind == KF_LOSS_RECURSION || loss.kind == KF_LOSS_WINDOW; }
+
+}  // namespace
+
+DumpSurvey::DumpSurvey(const Dump& d) : dump(d) {
+  const RecordedConfig& config = dump.meta().config;
+  system_scope = config.scope != "target";
+  const auto cover = [&](std::uint32_t tid, std::uint32_t tgid) {
+    if (!system_scope && std::ranges::count(config.target_pids, tgid) != 0) covered.insert(tid);
+  };
+  for (const kf_base_task& task : dump.base_tasks()) cover(task.tid, task.tgid);
+  for (const kf_task& task : dump.tasks()) cover(task.tid, task.tgid);
+  survey_chunks();
+  note_losses();
+  set_interval();
+  losses.seal();
+}
+
+// Decodes each chunk and compares it with its own header and with the chunk of the same CPU before it.
+void DumpSurvey::survey_chunks() {
+  std::vector<dump::ChunkRef> sorted(dump.chunks().begin(), dump.chunks().end());
+  duplicate_chunks = dump::sort_by_lane(sorted, dump.base_lanes());
+  const dump::ChunkRef* before = nullptr;
+  for (const dump::ChunkRef& chunk : sorted) {
+    const kf_chunk& head = *chunk.head;
+    const bool follows = before && dump::same_source(*before, chunk) && !dump::is_nested(head);
+    if (follows && head.seq == before->head->seq + 1 &&
+        head.events_before != before->head->events_before + before->head->n_events)
+      number_problems.push_back(
+          about(head, fmt::format("{} events precede it by its own count, {} by its predecessor's", head.events_before,
+                                  before->head->events_before + before->head->n_events)));
+    if (follows && head.base_ns < before->head->last_ns)
+      content_problems.push_back(about(head, "begins before the previous one of its CPU ends"));
+
+    dump::ChunkCursor cursor(head, chunk.words);
+    for (Event event; cursor.next(event);) {
+      if (const auto* exec = std::get_if<ExecEvent>(&event); exec && exec->old_tid != exec->new_tid)
+        renamed.insert({exec->old_tid, exec->new_tid});
+      if (const auto* fork = std::get_if<ForkEvent>(&event); fork && covered.contains(fork->parent_tid))
+        covered.insert(fork->child_tid);
+    }
+    events += cursor.decoded();
+    ++chunks;
+    if (cursor.damaged())
+      content_problems.push_back(about(head, fmt::format("cannot be decoded after its event {}", cursor.decoded())));
+    else if (cursor.decoded() != head.n_events)
+      content_problems.push_back(
+          about(head, fmt::format("holds {} events, its header says {}", cursor.decoded(), head.n_events)));
+    else if (cursor.now_ns() != head.last_ns)
+      content_problems.push_back(about(head, "its last event is not at the time its header says"));
+    if (cursor.damaged()) losses.add(head.lane, head.base_ns, head.last_ns);
+    before = &chunk;
+  }
+  for (const LossEvent& loss : dump::find_losses(sorted, dump.base_lanes())) {
+    losses.add(loss.cpu, loss.from_ns, loss.ts_ns);
+    if (loss.reason == 0) lost_in_rings += loss.count;
+    if (loss.reason == 1) lost_nested += loss.count;
+  }
+}
+
+void DumpSurvey::note_losses() {
+  for (const kf_loss& loss : dump.losses())
+    if (loses_events(loss)) losses.add(loss.lane, loss.from_ns, loss.to_ns);
+}
+
+// A file that was cut off or damaged may lack the last chunks of any CPU; a CPU without any chunk may lack them all.
+void DumpSurvey::set_interval() {
+  begin_ns = dump.window_begin_ns();
+  end_ns = dump.window_end_ns();
+  if (dump.complete() && dump.damage().empty()) return;
+  std::map<std::uint16_t, std::pair<std::uint64_t, std::uint64_t>> reach;  // by CPU: first and last time
+  for (const dump::ChunkRef& chunk : dump.chunks()) {
+    auto [at, fresh] = reach.try_emplace(chunk.head->lane, chunk.head->base_ns, chunk.head->last_ns);
+    at->second.first = std::min<std::uint64_t>(at->second.first, chunk.head->base_ns);
+    at->second.second = std::max<std::uint64_t>(at->second.second, chunk.head->last_ns);
+  }
+  for (const auto& [cpu, times] : reach) {
+    if (dump.base_lanes().empty()) losses.add(cpu, 0, times.first);
+    losses.add(cpu, times.second, kForever);
+  }
+  if (reach.size() < dump.meta().host.cpus_online || reach.empty()) losses.add(LossIndex::kAnyCpu, 0, kForever);
+}
+
+}  // namespace kflight::analyze
