@@ -12,7 +12,6 @@ namespace {
 
 // Chunks that age may evict per append: after a long silence the old ones leave over many appends, not in one stall.
 constexpr int kOldChunksPerAppend = 4;
-constexpr std::size_t kForgetAboveThreads = 4096;
 constexpr std::size_t kSnapshotBatch = 512;  // records added per lock: the appender gets its turn in between
 constexpr std::size_t kLongestRecord = sizeof(kf_chunk) + (KF_CHUNK_WORDS + KF_EVENT_WORDS_MAX) * sizeof(kf_u64);
 
@@ -43,8 +42,7 @@ Window::Window(const Options& options, Arena arena)
     : min_age_ns_(static_cast<std::uint64_t>(std::max<std::int64_t>(0, options.min_age.count()))),
       arena_(std::move(arena)),
       segments_(arena_.total_segments()),
-      ring_(arena_.total_segments()),
-      forget_above_(kForgetAboveThreads) {}
+      ring_(arena_.total_segments()) {}
 
 void Window::begin_at(std::uint64_t boottime_ns) {
   MutexLock lock(mutex_);
@@ -153,12 +151,12 @@ void Window::leave_first_segment() {
   if (segments_[id].pins == 0) arena_.give_back(id);
 }
 
-// Threads come and go; those that went before the window began need not be known. A walk over all of them pays only
-// when their number has doubled.
+// Threads come and go; those that went before the window began need not be known. A walk over all of them, so it is
+// done only when a quarter of the arena has left: the dead ones are at most as many as that quarter had events of.
 void Window::forget_exited() {
-  if (base_.thread_count() <= forget_above_) return;
+  if (++left_ < arena_.window_segments() / 4) return;
+  left_ = 0;
   base_.forget_exited(evicted_through_ns_ - std::min(evicted_through_ns_, min_age_ns_));
-  forget_above_ = std::max(kForgetAboveThreads, 2 * base_.thread_count());
 }
 
 // ---------------------------------------------------------------- readers
@@ -177,7 +175,6 @@ WindowStats Window::stats() const {
   MutexLock lock(mutex_);
   WindowStats stats = counters_;
   stats.info = info();
-  stats.threads_known = base_.thread_count();
   return stats;
 }
 

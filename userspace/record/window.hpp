@@ -35,7 +35,6 @@ struct WindowStats {
   std::uint64_t events_evicted = 0;
   std::uint64_t chunks_dropped = 0;  // no room because of dumps that hold segments, or malformed
   std::uint64_t events_dropped = 0;
-  std::uint64_t threads_known = 0;  // in the base state
 };
 
 class WindowSnapshot;
@@ -106,7 +105,7 @@ class Window {
   std::size_t head_ KF_GUARDED_BY(mutex_) = 0;            // where the oldest chunk starts in the first segment
   std::uint32_t base_readers_ KF_GUARDED_BY(mutex_) = 0;  // pins that copy base_: nothing is folded meanwhile
   dump::BaseState base_ KF_GUARDED_BY(mutex_);            // written only while base_readers_ is 0
-  std::size_t forget_above_ KF_GUARDED_BY(mutex_);        // look for exited threads when more than this are known
+  std::size_t left_ KF_GUARDED_BY(mutex_) = 0;  // segments that left the window since exited threads were forgotten
 
   std::uint64_t started_ns_ KF_GUARDED_BY(mutex_) = 0;
   std::uint64_t newest_ns_ KF_GUARDED_BY(mutex_) = 0;
