@@ -37,6 +37,7 @@ class Loader {
   template <class Record>
   void take_table(const SectionWalk& walk, std::span<const std::byte> bytes, std::vector<Record>& records);
   bool ends_complete(const SectionWalk& walk) const;
+  bool tail_is_missing() const;
 
   Dump::Impl& contents_;
   Unpacker unpacker_;
@@ -172,6 +173,12 @@ void Loader::take_chunks(std::uint64_t offset, Payload payload) {
   if (payload.owned) contents_.unpacked.push_back(std::move(payload.owned));
 }
 
+// Chunks that the file should hold behind the last one we have are gone.
+bool Loader::tail_is_missing() const {
+  const auto damage_before_last = contents_.chunks.empty() ? 0 : contents_.chunks.back().damage_before;
+  return !contents_.complete || chunk_damage_ > damage_before_last;
+}
+
 void Loader::set_window() {
   std::uint64_t evicted_through = 0, first_base = ~std::uint64_t{0}, last = 0;
   for (const auto& lane : contents_.base_lanes)
@@ -185,11 +192,12 @@ void Loader::set_window() {
   const bool from_is_sane = window.from_ns != 0 && window.from_ns <= first_base;
   auto begin = evicted_through;
   if (begin == 0) begin = from_is_sane ? window.from_ns : contents_.chunks.empty() ? 0 : first_base;
-  // The recorder's own end counts when chunks support it: an idle machine has no event at the very end.
-  const bool to_is_sane =
-      window.to_ns >= begin && (contents_.chunks.empty() || window.to_ns <= last || window.to_ns - last <= kHourNs);
+  // The recorder's own end is later than the last event on an idle machine. It counts when all its chunks are here and
+  // it is not absurd.
+  const bool near_last = contents_.chunks.empty() || window.to_ns <= last || window.to_ns - last <= kHourNs;
+  const bool to_is_sane = window.to_ns != 0 && window.to_ns >= begin && near_last && !tail_is_missing();
   contents_.window_begin_ns = begin;
-  contents_.window_end_ns = to_is_sane && window.to_ns != 0 ? window.to_ns : std::max(begin, last + (last != 0));
+  contents_.window_end_ns = to_is_sane ? window.to_ns : std::max(begin, last + (last != 0));
 }
 
 // A header whose checksum fails is replaced: the version it claims is not to be believed, and the rest of the file may

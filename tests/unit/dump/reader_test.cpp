@@ -380,5 +380,13 @@ TEST(Window, DoesNotBelieveAnAbsurdEnd) {
   EXPECT_EQ(open_bytes(builder.file()).window_end_ns(), chunk.head.last_ns + 1);
 }
 
+TEST(Window, OfAFileCutShortEndsWithItsLastEvent) {
+  auto file = test::sample_dump();
+  const auto last_ns = test::sample_chunks().back().head.last_ns;
+  EXPECT_EQ(open_bytes(file).window_end_ns(), 19'500u);
+  file.resize(file.size() - 1);
+  EXPECT_EQ(open_bytes(file).window_end_ns(), last_ns + 1);
+}
+
 }  // namespace
 }  // namespace kflight::dump
