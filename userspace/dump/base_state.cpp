@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Dispatches each event of an evicted chunk to the facts of the thread it is about, and keeps each CPU's position.
+// Runs on the consumer's thread, under the window's lock.
 #include "dump/base_state.hpp"
 
 #include <algorithm>

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Kinds with a fixed shape are read field by field; generic ones are checked against their own length first, because a
+// newer kernel side may send kinds or fields that are not known here. Nothing is trusted but the span's size.
 #include "dump/decoder.hpp"
 
 #include <algorithm>

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// EventRange's members, kept out of the public header together with the merger.
 #include "dump/event_range.hpp"
 
 namespace kflight {

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Ordinary chunks carry a number and the count of events before them, so a hole has an exact size. Nested ones overtake
+// each other and the chunk they interrupted: they are counted between ordinary chunks instead of one by one.
 #include "dump/lane_order.hpp"
 
 #include <algorithm>

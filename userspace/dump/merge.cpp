@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// The heap holds one entry per source, the event it stands for is already decoded in the source. An entry is replaced
+// in place when its source has a next event, which is nearly always.
 #include "dump/merge.hpp"
 
 #include <algorithm>

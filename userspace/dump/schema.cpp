@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// The two texts that are generated from the field table: JSON for the dump, Markdown for docs/events.md.
 #include "dump/schema.hpp"
 
 #include <fmt/format.h>

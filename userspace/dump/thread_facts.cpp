@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// The rarer rules: the end and the beginning of a thread's life, exec's change of tid, snapshots. What happens at every
+// event is inline in the header.
 #include "dump/thread_facts.hpp"
 
 #include <algorithm>
