@@ -297,7 +297,7 @@ DumpMeta FlightRecorder::Impl::describe(const Cause& cause, const WindowInfo& wi
   c.slow_floor_ns = static_cast<std::uint64_t>(config.probes.slow_floor.count());
   c.post_ns = static_cast<std::uint64_t>(config.post.count());
   c.cooldown_ns = static_cast<std::uint64_t>(config.cooldown.count());
-  c.missing = missing_features(loader->caps());
+  c.missing = record::missing_features(loader->caps());
   MutexLock lock(targets_mutex);
   meta.targets = targets;
   return meta;
@@ -389,7 +389,7 @@ const FlightRecorderConfig& FlightRecorder::config() const noexcept { return imp
 
 std::vector<std::string> FlightRecorder::missing_features() const {
   MutexLock lock(impl_->start_mutex);
-  return impl_->running ? record::missing_features(impl_->loader->caps()) : std::vector<std::string>{};
+  return impl_->running ? kflight::record::missing_features(impl_->loader->caps()) : std::vector<std::string>{};
 }
 
 }  // namespace kflight

@@ -3,6 +3,7 @@
 
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
+#include <bpf/libbpf.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -150,5 +151,7 @@ std::vector<std::string> missing_features(const KernelCaps& caps) {
     if (!feature.present) lines.push_back(fmt::format("no {}: {}", feature.name, feature.meaning));
   return lines;
 }
+
+std::string libbpf_version() { return libbpf_version_string(); }
 
 }  // namespace kflight::record

@@ -40,4 +40,6 @@ struct Feature {
 };
 std::vector<Feature> kernel_features(const KernelCaps& caps);
 
+std::string libbpf_version();  // of the library in use: "v1.1"
+
 }  // namespace kflight::record

@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "record/session.hpp"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <deque>
+#include <thread>
+#include <utility>
+
+#include "base/clocks.hpp"
+#include "base/errors.hpp"
+#include "base/log.hpp"
+#include "dump/writer.hpp"
+#include "record/child_command.hpp"
+#include "record/control_socket.hpp"
+#include "record/dump_store.hpp"
+#include "record/inbox.hpp"
+#include "record/session_json.hpp"
+#include "record/trigger_policy.hpp"
+
+namespace kflight::record {
+namespace {
+
+using std::chrono::nanoseconds;
+using Clock = std::chrono::steady_clock;
+
+constexpr nanoseconds kStatusPeriod = std::chrono::seconds(1);
+
+// SIGINT, SIGTERM, SIGUSR1 and SIGCHLD arrive through a descriptor. SIGHUP is ignored: a lost terminal must not end a
+// recording.
+Result<UniqueFd> take_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : {SIGINT, SIGTERM, SIGUSR1, SIGCHLD}) sigaddset(&set, number);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  ::signal(SIGHUP, SIG_IGN);
+  ::signal(SIGPIPE, SIG_IGN);
+  UniqueFd fd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!fd) return errno_error(errno, "creating a signal descriptor");
+  return fd;
+}
+
+// One dump to be written: a trigger's, or one that somebody asked for.
+struct DumpJob {
+  Cause cause;
+  std::string path;                   // where to; empty: the store chooses
+  std::optional<ControlReply> reply;  // who waits for it
+  bool triggered = false;
+};
+
+bool same_call(const kf_ctl& record, const Cause& cause) {
+  return cause.call_in_flight && record.tid == cause.tid && record.enter_ns == cause.enter_ns;
+}
+
+class Session {
+ public:
+  Session(SessionOptions options, SessionObserver& observer)
+      : options_(std::move(options)),
+        observer_(observer),
+        policy_({.cooldown = options_.cooldown, .max_dumps = options_.max_dumps}) {}
+  ~Session();
+
+  Result<int> run();
+
+ private:
+  Result<> start();
+  void loop();
+  void wait_for_something();
+  void on_signals();
+  void on_timers();
+
+  void on_fired(const Cause& cause);
+  void on_returned(const kf_ctl& record);
+  void on_target_exit(std::uint32_t tgid, std::uint32_t status, std::uint64_t left);
+  void on_request(const std::string& request_untrusted, ControlReply reply);
+  void on_dump_request(const ControlRequest& request, ControlReply reply);
+  void on_written(Result<StoredDump> stored, nanoseconds took);
+
+  void dump_now(DumpJob job);
+  void start_next_job();
+  void write_pending_trigger();
+  void end(std::string why);
+  void end_when_exhausted();
+  std::string status_json() const;
+
+  SessionOptions options_;
+  SessionObserver& observer_;
+  TriggerPolicy policy_;
+  Inbox inbox_;
+  UniqueFd signals_;
+  std::optional<ChildCommand> child_;
+  std::unique_ptr<DumpStore> store_;
+  std::unique_ptr<FlightRecorder> recorder_;
+  std::unique_ptr<ControlServer> control_;
+  std::uint64_t started_ns_ = 0;
+
+  std::optional<Cause> pending_;      // a trigger that waits for its tail
+  Clock::time_point pending_due_{};
+  std::deque<DumpJob> jobs_;          // to be written; the writer reads the first one, which must not move
+  std::thread writer_;
+  bool writing_ = false;
+  std::optional<kf_ctl> resolved_;    // how the pending or written dump's call in flight ended, until it is in the file
+  std::string unresolved_path_;       // the last dump whose call had not returned
+  Cause unresolved_;
+  std::string last_path_;
+
+  Clock::time_point status_due_{};
+  std::optional<Clock::time_point> end_due_;
+  std::optional<std::string> ending_;  // why
+  std::vector<ControlReply> stop_replies_;
+};
+
+Session::~Session() {
+  if (writer_.joinable()) writer_.join();
+}
+
+Result<> Session::start() {
+  KF_TRY_ASSIGN(signals_, take_signals());
+  KF_TRY_ASSIGN(store_, DumpStore::open({.directory = options_.out_dir,
+                                         .name = options_.name,
+                                         .max_dump_bytes = options_.max_dump_bytes}));
+  KF_TRY_ASSIGN(control_, ControlServer::start(options_.name, [this](const std::string& request, ControlReply reply) {
+    auto shared = std::make_shared<ControlReply>(std::move(reply));
+    inbox_.post([this, request, shared] { on_request(request, std::move(*shared)); });
+  }));
+  FlightRecorderConfig& config = options_.recorder;
+  if (!options_.command.empty()) {
+    KF_TRY_ASSIGN(ChildCommand child, ChildCommand::prepare(options_.command));
+    child_.emplace(std::move(child));
+    config.target.pids.push_back(static_cast<std::uint32_t>(child_->pid()));
+    config.command_text = fmt::format("{}", fmt::join(options_.command, " "));
+  }
+  config.post = options_.post;
+  config.cooldown = options_.cooldown;
+  config.on_trigger = [this](const Cause& cause) { inbox_.post([this, cause] { on_fired(cause); }); };
+  config.on_resolved = [this](const kf_ctl& call) { inbox_.post([this, call] { on_returned(call); }); };
+  config.on_target_exit = [this](std::uint32_t tgid, std::uint32_t status, std::uint64_t left) {
+    inbox_.post([this, tgid, status, left] { on_target_exit(tgid, status, left); });
+  };
+  recorder_ = std::make_unique<FlightRecorder>(config);
+  KF_TRY(recorder_->start());
+  started_ns_ = boottime_ns();
+  if (!config.target.everyone && !options_.wait && recorder_->stats().targets_alive == 0)
+    return Error{Errc::kNotFound, fmt::format("no process matches {}; with --wait the recorder waits for one to start",
+                                              fmt::join(config.target.comm_globs, ", "))};
+  return {};
+}
+
+Result<int> Session::run() {
+  KF_TRY(start());
+  observer_.on_ready(*recorder_);
+  const auto now = Clock::now();
+  status_due_ = now + kStatusPeriod;
+  if (options_.duration) end_due_ = now + *options_.duration;
+  if (child_) KF_TRY(child_->release());
+  loop();
+  const RecorderStats stats = recorder_->stats();
+  recorder_->stop();
+  observer_.on_end(*ending_, stats);
+  for (ControlReply& reply : stop_replies_) reply.send(ok_json());
+  if (child_) return child_->reap().value_or(0);
+  return 0;
+}
+
+void Session::loop() {
+  while (!ending_ || writing_ || !jobs_.empty()) {
+    wait_for_something();
+    on_signals();
+    inbox_.run();
+    on_timers();
+  }
+}
+
+void Session::wait_for_something() {
+  auto until = status_due_;
+  if (pending_) until = std::min(until, pending_due_);
+  if (end_due_) until = std::min(until, *end_due_);
+  const auto wait = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now());
+  pollfd fds[] = {{signals_.get(), POLLIN, 0}, {inbox_.fd(), POLLIN, 0}};
+  ::poll(fds, 2, static_cast<int>(std::max<std::int64_t>(wait.count(), 0)));
+}
+
+void Session::on_signals() {
+  signalfd_siginfo info;
+  while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
+    switch (info.ssi_signo) {
+      case SIGUSR1: {
+        DumpJob job;
+        job.cause = {.trigger = "signal", .kind = "signal", .fired_ns = boottime_ns()};
+        dump_now(std::move(job));
+        break;
+      }
+      case SIGCHLD:
+        if (child_) child_->reap();
+        break;
+      default:
+        if (child_ && info.ssi_signo == SIGTERM) child_->signal(SIGTERM);
+        end(fmt::format("{} received", info.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM"));
+    }
+  }
+}
+
+void Session::on_timers() {
+  const auto now = Clock::now();
+  if (pending_ && now >= pending_due_) write_pending_trigger();
+  if (end_due_ && now >= *end_due_) end("the time given by --duration is over");
+  if (now >= status_due_) {
+    status_due_ = now + kStatusPeriod;
+    observer_.on_second(recorder_->stats());
+  }
+}
+
+// ------------------------------------------------------------------ triggers
+
+void Session::on_fired(const Cause& cause) {
+  if (policy_.fire(boottime_ns(), 1 + cause.merged) != Verdict::kDump) return;
+  pending_ = cause;
+  pending_due_ = Clock::now() + options_.post;
+  observer_.on_trigger(cause, options_.post);
+}
+
+void Session::write_pending_trigger() {
+  DumpJob job;
+  job.cause = *std::exchange(pending_, std::nullopt);
+  job.cause.merged += policy_.begin_writing();
+  job.triggered = true;
+  dump_now(std::move(job));
+}
+
+// The call may return before its dump is written, while it is, or long after.
+void Session::on_returned(const kf_ctl& record) {
+  if (!unresolved_path_.empty() && same_call(record, unresolved_)) {
+    const std::string path = std::exchange(unresolved_path_, {});
+    if (auto appended = dump::append_resolution(path, {&record, 1}); !appended)
+      observer_.on_dump_failed(appended.error());
+    else
+      observer_.on_resolved(path, record);
+    return end_when_exhausted();
+  }
+  resolved_ = record;
+}
+
+void Session::on_target_exit(std::uint32_t tgid, std::uint32_t status, std::uint64_t left) {
+  observer_.on_target_exit(tgid, status, left);
+  if (left == 0 && !options_.wait) end("the target has ended");
+}
+
+// ------------------------------------------------------------------ dumps
+
+void Session::dump_now(DumpJob job) {
+  if (!job.cause.received_ns) job.cause.received_ns = boottime_ns();
+  jobs_.push_back(std::move(job));
+  start_next_job();
+}
+
+void Session::start_next_job() {
+  if (writing_ || jobs_.empty()) return;
+  if (writer_.joinable()) writer_.join();
+  writing_ = true;
+  writer_ = std::thread([this, &job = jobs_.front()] {
+    const auto began = Clock::now();
+    const auto write = [&](ByteSink& sink) -> Result<> {
+      KF_TRY(recorder_->write_to(sink, job.cause));
+      return {};
+    };
+    auto stored = job.path.empty() ? store_->store(job.cause.kind, read_all_clocks().realtime, write)
+                                   : store_->store_at(job.path, write);
+    const nanoseconds took = Clock::now() - began;
+    auto shared = std::make_shared<Result<StoredDump>>(std::move(stored));
+    inbox_.post([this, shared, took] { on_written(std::move(*shared), took); });
+  });
+}
+
+void Session::on_written(Result<StoredDump> stored, nanoseconds took) {
+  writer_.join();
+  writing_ = false;
+  DumpJob job = std::move(jobs_.front());
+  jobs_.pop_front();
+  if (job.triggered) policy_.finish(boottime_ns(), stored.has_value());
+  if (stored) {
+    last_path_ = stored->path;
+    observer_.on_dump({stored->path, stored->bytes, took, job.cause});
+    if (!stored->removal_error.empty()) log_warn("{}", stored->removal_error);
+    if (job.reply) job.reply->send(dump_json(stored->path, stored->bytes));
+    if (job.cause.call_in_flight) {
+      unresolved_path_ = stored->path;
+      unresolved_ = job.cause;
+      if (resolved_ && same_call(*resolved_, unresolved_)) on_returned(*std::exchange(resolved_, std::nullopt));
+    }
+  } else {
+    observer_.on_dump_failed(stored.error());
+    if (job.reply) job.reply->send(error_json(stored.error()));
+  }
+  start_next_job();
+  end_when_exhausted();
+}
+
+// With --max-dumps N there is nothing more to wait for after N, except for the end of a call that the last one shows in
+// flight.
+void Session::end_when_exhausted() {
+  if (policy_.exhausted() && !writing_ && unresolved_path_.empty())
+    end(fmt::format("{} triggered dump{} written, as many as --max-dumps allows", options_.max_dumps,
+                    options_.max_dumps == 1 ? "" : "s"));
+}
+
+void Session::end(std::string why) {
+  if (ending_) return;
+  ending_ = std::move(why);
+  if (pending_) write_pending_trigger();
+}
+
+// ------------------------------------------------------------------ control socket
+
+void Session::on_request(const std::string& request_untrusted, ControlReply reply) {
+  auto request = parse_request(request_untrusted);
+  if (!request) return reply.send(error_json(request.error()));
+  switch (request->op) {
+    case ControlRequest::Op::kStatus: return reply.send(status_json());
+    case ControlRequest::Op::kDump: return on_dump_request(*request, std::move(reply));
+    case ControlRequest::Op::kStop:
+      stop_replies_.push_back(std::move(reply));
+      return end("asked to stop through the control socket");
+  }
+}
+
+void Session::on_dump_request(const ControlRequest& request, ControlReply reply) {
+  if (ending_) return reply.send(error_json({Errc::kBusy, "the recorder is ending"}));
+  DumpJob job;
+  job.cause = {.trigger = "manual", .kind = "manual", .fired_ns = boottime_ns(), .note = request.note};
+  job.path = request.path;
+  job.reply.emplace(std::move(reply));
+  dump_now(std::move(job));
+}
+
+std::string Session::status_json() const {
+  SessionStatus status;
+  status.name = options_.name;
+  status.uptime_ns = boottime_ns() - started_ns_;
+  status.stats = recorder_->stats();
+  status.config = &recorder_->config();
+  status.policy = policy_.counts();
+  status.dump_failures = store_->counts().failed;
+  status.last_dump = last_path_;
+  status.missing = recorder_->missing_features();
+  return to_json(status);
+}
+
+}  // namespace
+
+Result<int> run_session(SessionOptions options, SessionObserver& observer) {
+  return Session(std::move(options), observer).run();
+}
+
+}  // namespace kflight::record
