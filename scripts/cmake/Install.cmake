@@ -8,14 +8,14 @@ if(NOT TARGET kf_record)
   return()
 endif()
 set(config_dir ${CMAKE_INSTALL_LIBDIR}/cmake/kflight)
-add_library(kflight STATIC $<TARGET_OBJECTS:kf_base> $<TARGET_OBJECTS:kf_dump> $<TARGET_OBJECTS:kf_record>)
-set_target_properties(kflight PROPERTIES LINKER_LANGUAGE CXX)
-target_compile_features(kflight INTERFACE cxx_std_20)
-target_include_directories(kflight INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
-target_link_libraries(kflight INTERFACE
+add_library(kflight_library STATIC $<TARGET_OBJECTS:kf_base> $<TARGET_OBJECTS:kf_dump> $<TARGET_OBJECTS:kf_record>)
+set_target_properties(kflight_library PROPERTIES OUTPUT_NAME kflight EXPORT_NAME kflight LINKER_LANGUAGE CXX)
+target_compile_features(kflight_library INTERFACE cxx_std_20)
+target_include_directories(kflight_library INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+target_link_libraries(kflight_library INTERFACE
   fmt::fmt Threads::Threads PkgConfig::LIBBPF PkgConfig::ZSTD PkgConfig::XXHASH)
 
-install(TARGETS kflight EXPORT kflight ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development)
+install(TARGETS kflight_library EXPORT kflight ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/kflight DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development)
 install(EXPORT kflight NAMESPACE kflight:: FILE kflightTargets.cmake DESTINATION ${config_dir} COMPONENT development)
 configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/kflightConfig.cmake.in
