@@ -123,7 +123,6 @@ void feed(model::TimelineBuilder& builder, const Seen& seen) {
       if (const char* name = call_of(event.wait)) {
         e.has_sys = true;
         e.sys = call_named(name);
-        e.enter_ns = event.ts_ns - 1;
       }
       return builder.add(e);
     }

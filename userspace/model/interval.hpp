@@ -78,8 +78,9 @@ enum class CauseKind : std::uint8_t {
 };
 
 // Wake::flags
-inline constexpr std::uint8_t kWakeLost = 1;   // the waking itself is missing, only its consequence was seen
-inline constexpr std::uint8_t kWakeEarly = 2;  // came while the sleeper was still switching out
+inline constexpr std::uint8_t kWakeLost = 1;    // the waking itself is missing, only its consequence was seen
+inline constexpr std::uint8_t kWakeEarly = 2;   // came while the sleeper was still switching out
+inline constexpr std::uint8_t kWakeMerged = 4;  // one event told of the waking and the enqueue
 
 struct Wake {
   std::uint64_t ts_ns = 0;

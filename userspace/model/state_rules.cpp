@@ -129,7 +129,9 @@ void TimelineBuilder::wake_sleeper(ThreadId id, const WakeFact& fact) {
   Interval next{
       wake.ts_ns,     index, kNone, fact.queue_cpu, State::kRunnable, static_cast<std::uint8_t>(RunnableWhy::kWoken), 0,
       fact.wakee_prio};
-  if (wake.enqueued_ns == 0) {
+  if (wake.enqueued_ns != 0) {
+    out_.wakes_.back().flags |= kWakeMerged;
+  } else {
     next.flags |= kIntervalUnplaced;
     if (thread_state.last_cpu != kNoCpu) next.cpu = thread_state.last_cpu;
   }

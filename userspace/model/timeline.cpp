@@ -140,12 +140,16 @@ bool Timeline::may_miss_events(const Thread& thread, std::size_t index) const {
     case State::kRunning:
       return losses_.any_in(interval.cpu, interval.begin_ns, end_ns);
     case State::kRunnable: {
-      // When the thread ran in the end where it had been queued, only that CPU's events matter. Otherwise a move or a
-      // switch-in elsewhere may be missing; so may, after an early waking, the waking that counted.
-      const bool early = interval.wake != kNone && (wakes_[interval.wake].flags & kWakeEarly);
-      const Interval* next = index + 1 < thread.intervals.size() ? &thread.intervals[index + 1] : nullptr;
-      const bool ran_here = next && next->state == State::kRunning && next->cpu == interval.cpu;
-      const bool anywhere = early || !ran_here || interval.first_move() != kNone;
+      // When the thread ran in the end where it had been queued, only that CPU's events matter: a turn on another CPU
+      // would have shown in the sequence number of its next switch-out, so there must be one. Otherwise a move or a
+      // switch-in elsewhere may be missing; so may an enqueue that is an event of its own, and after an early waking
+      // the waking that counted.
+      const std::uint8_t wake_flags = interval.wake == kNone ? kWakeMerged : wakes_[interval.wake].flags;
+      const bool whole = (wake_flags & (kWakeMerged | kWakeEarly)) == kWakeMerged;
+      const bool ran_here = index + 2 < thread.intervals.size() &&
+                            thread.intervals[index + 1].state == State::kRunning &&
+                            thread.intervals[index + 1].cpu == interval.cpu;
+      const bool anywhere = !whole || !ran_here || interval.first_move() != kNone;
       if (anywhere) return losses_.any_in(interval.begin_ns, end_ns);
       return losses_.any_in(interval.cpu, interval.begin_ns, end_ns);
     }

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Explanations of hand-written traces: the worked example to the nanosecond, and each rule about special wakers.
+#include "analyze/explain.hpp"
+
+#include <gmock/gmock.h>
+
+#include <cerrno>
+#include <map>
+
+#include "support/worked_example.hpp"
+
+namespace kflight::test {
+namespace {
+
+using analyze::Category;
+using analyze::Explanation;
+using analyze::Leaf;
+using analyze::Quality;
+using model::CauseKind;
+using model::ThreadId;
+using model::Trace;
+
+struct Explained {
+  Trace trace;
+  Explanation explanation;
+
+  std::uint64_t sum(Category category, std::uint32_t tid = 0) const {
+    std::uint64_t ns = 0;
+    for (const Leaf& leaf : explanation.leaves) {
+      const bool of_thread = leaf.who.kind == analyze::Who::Kind::kThread && leaf.who.id < model::kIdleThread &&
+                             trace.timeline().thread(leaf.who.id).tid == tid;
+      if (leaf.category == category && (tid == 0 || of_thread)) ns += leaf.length_ns();
+    }
+    return ns;
+  }
+  std::uint64_t sum(Quality quality) const {
+    std::uint64_t ns = 0;
+    for (const Leaf& leaf : explanation.leaves)
+      if (leaf.quality == quality) ns += leaf.length_ns();
+    return ns;
+  }
+};
+
+Explained explain(const TraceBuilder& builder, std::uint32_t tid, std::uint64_t from_ns, std::uint64_t to_ns,
+                  std::uint64_t window_end_ns) {
+  Trace trace(builder.timeline(1000, window_end_ns));
+  Explanation explanation = analyze::explain(trace, trace.timeline().find_thread(tid, from_ns), from_ns, to_ns);
+  std::uint64_t at = from_ns;
+  for (const Leaf& leaf : explanation.leaves) {
+    EXPECT_EQ(leaf.begin_ns, at);
+    at = leaf.end_ns;
+  }
+  EXPECT_EQ(at, to_ns);
+  return {std::move(trace), std::move(explanation)};
+}
+
+TEST(ExplainWorked, EveryNumber) {
+  using W = WorkedExample;
+  const Explained e = explain(W::trace(), W::T, W::us(0), W::us(31500), W::us(40000));
+  EXPECT_EQ(e.sum(Category::kDiskQueue), 100'000u);
+  EXPECT_EQ(e.sum(Category::kDiskService), 17'150'000u);
+  EXPECT_EQ(e.sum(Category::kDiskCompletion), 50'000u);
+  EXPECT_EQ(e.sum(Category::kDiskBeforeSubmit), 0u);
+  EXPECT_EQ(e.sum(Category::kCpu, W::S), 5'800'000u);
+  EXPECT_EQ(e.sum(Category::kCpu, W::H), 1'900'000u);
+  EXPECT_EQ(e.sum(Category::kCpu, W::T), 1'300'000u);
+  EXPECT_EQ(e.sum(Category::kCpu, W::J), 500'000u);
+  EXPECT_EQ(e.sum(Category::kContention, W::Z2), 4'000'000u);
+  EXPECT_EQ(e.sum(Category::kContention, W::Z), 200'000u);
+  EXPECT_EQ(e.sum(Category::kContention, W::M), 200'000u);
+  EXPECT_EQ(e.sum(Category::kWakeLatency), 300'000u);
+  EXPECT_EQ(e.sum(Quality::kExact), 31'500'000u);
+  EXPECT_EQ(e.explanation.cycles, 0u);
+  EXPECT_EQ(e.explanation.deepest, 3u);
+}
+
+TEST(ExplainWorked, ShiftingAllTimesChangesNothing) {
+  using W = WorkedExample;
+  TraceBuilder shifted = W::trace();
+  constexpr std::uint64_t kShift = 123'456'789'000;
+  for (Event& event : shifted.events()) std::visit([](auto& e) { e.ts_ns += kShift; }, event);
+  // Causes and requests keep their times, so the disk is left out of the comparison.
+  const Explained a = explain(W::trace(), W::S, W::us(22000), W::us(31000), W::us(40000));
+  const Explained b = explain(shifted, W::S, W::us(22000) + kShift, W::us(31000) + kShift, W::us(40000) + kShift);
+  ASSERT_EQ(a.explanation.leaves.size(), b.explanation.leaves.size());
+  for (std::size_t i = 0; i < a.explanation.leaves.size(); ++i) {
+    EXPECT_EQ(a.explanation.leaves[i].begin_ns + kShift, b.explanation.leaves[i].begin_ns);
+    EXPECT_EQ(a.explanation.leaves[i].category, b.explanation.leaves[i].category);
+  }
+}
+
+TEST(ExplainWorked, UnrelatedProcessOnAnIdleCpuChangesNothing) {
+  using W = WorkedExample;
+  TraceBuilder busy = W::trace();
+  busy.runs(4, 0);
+  TraceBuilder with = busy;
+  with.at(W::us(31300)).cpu(4).waking(777, {.ctx = KF_CTX_HARDIRQ}).wakeup(777, 4).switch_to(777);
+  const Explained a = explain(busy, W::T, W::us(0), W::us(31500), W::us(40000));
+  const Explained b = explain(with, W::T, W::us(0), W::us(31500), W::us(40000));
+  ASSERT_EQ(a.explanation.leaves.size(), b.explanation.leaves.size());
+  for (std::size_t i = 0; i < a.explanation.leaves.size(); ++i)
+    EXPECT_EQ(a.explanation.leaves[i].end_ns, b.explanation.leaves[i].end_ns);
+}
+
+// One thread that blocks in a call from 10 us to 50 us on CPU 0, and how that ends.
+TraceBuilder sleeper(const SwitchSpec& wait) {
+  TraceBuilder t;
+  t.runs(0, 7).runs(1, 8).at(10'000).cpu(0).switch_to(0, wait).at(50'000);
+  return t;
+}
+
+Explained explain_sleeper(const TraceBuilder& t) { return explain(t, 7, 10'000, 50'000, 100'000); }
+
+TEST(ExplainWakes, NotedTimer) {
+  auto t = sleeper({.state = KF_ST_SLEEP, .call = "nanosleep"});
+  t.waking(7, {.ctx = KF_CTX_HARDIRQ, .cause = CauseKind::kTimer});
+  const Explained e = explain_sleeper(t);
+  EXPECT_EQ(e.sum(Category::kTimer, 7), 40'000u);
+  EXPECT_EQ(e.sum(Quality::kExact), 40'000u);
+}
+
+TEST(ExplainWakes, SleepEndedByAnInterruptNobodyNotedIsInferredToBeATimer) {
+  auto t = sleeper({.state = KF_ST_SLEEP, .call = "clock_nanosleep"});
+  t.waking(7, {.ctx = KF_CTX_HARDIRQ});
+  const Explained e = explain_sleeper(t);
+  EXPECT_EQ(e.sum(Category::kTimer), 40'000u);
+  EXPECT_EQ(e.sum(Quality::kInferred), 40'000u);
+}
+
+TEST(ExplainWakes, FutexTimeoutByItsResult) {
+  auto t = sleeper({.state = KF_ST_SLEEP, .call = "futex", .enter_ns = 9'000});
+  t.waking(7, {.ctx = KF_CTX_HARDIRQ}).at(51'000).switch_to(7).at(52'000).returns("futex", 9'000, -ETIMEDOUT);
+  const Explained e = explain_sleeper(t);
+  EXPECT_EQ(e.sum(Category::kTimer), 40'000u);
+  EXPECT_EQ(e.sum(Quality::kExact), 40'000u);
+}
+
+TEST(ExplainWakes, FutexWokenByAnInterruptAndNotTimedOutStaysUnattributed) {
+  auto t = sleeper({.state = KF_ST_SLEEP, .call = "futex", .enter_ns = 9'000});
+  t.waking(7, {.ctx = KF_CTX_HARDIRQ}).at(51'000).switch_to(7).at(52'000).returns("futex", 9'000, 0);
+  const Explained e = explain_sleeper(t);
+  EXPECT_EQ(e.sum(Category::kKernelUnattributed), 40'000u);
+  EXPECT_EQ(e.sum(Quality::kInferred), 40'000u);
+}
+
+TEST(ExplainWakes, PollTimeoutWithOvershoot) {
+  TraceBuilder t;
+  t.runs(0, 7).at(10'000).cpu(0);
+  t.switch_to(0, {.state = KF_ST_SLEEP, .call = "epoll_wait", .enter_ns = 9'000, .args = {4, 0, 8, 2}});
+  t.at(2'100'000).waking(7, {.ctx = KF_CTX_HARDIRQ}).switch_to(7).at(2'200'000).returns("epoll_wait", 9'000, 0);
+  const Explained e = explain(t, 7, 10'000, 2'100'000, 3'000'000);
+  EXPECT_EQ(e.sum(Category::kTimer), 2'009'000u - 10'000u);
+  EXPECT_EQ(e.sum(Category::kTimerOvershoot), 2'100'000u - 2'009'000u);
+}
+
+TEST(ExplainWakes, DiskWithoutANotedRequestIsInferred) {
+  auto t = sleeper({.state = KF_ST_DISK, .iowait = true, .call = "fsync"});
+  t.waking(7, {.ctx = KF_CTX_SOFTIRQ});
+  EXPECT_EQ(explain_sleeper(t).sum(Category::kDiskService), 40'000u);
+}
+
+TEST(ExplainWakes, LoopbackSenderIsFollowed) {
+  auto t = sleeper({.state = KF_ST_SLEEP, .call = "recvfrom", .args = {5}});
+  t.cpu(1).waking(7, {.ctx = KF_CTX_SOFTIRQ, .call = "sendto", .cause = CauseKind::kNetRx});
+  const Explained e = explain_sleeper(t);
+  EXPECT_EQ(e.sum(Category::kCpu, 8), 40'000u);
+  EXPECT_EQ(e.sum(Quality::kInferred), 40'000u);
+}
+
+TEST(ExplainWakes, ReceivedFromOutsideIsTheNetwork) {
+  auto t = sleeper({.state = KF_ST_SLEEP, .call = "recvfrom", .args = {5}});
+  t.cpu(1).waking(7, {.ctx = KF_CTX_SOFTIRQ, .call = "futex", .cause = CauseKind::kNetRx});
+  const Explained e = explain_sleeper(t);
+  EXPECT_EQ(e.sum(Category::kNetwork), 40'000u);
+  EXPECT_EQ(e.sum(Quality::kExact), 40'000u);
+}
+
+TEST(ExplainWakes, NotWokenInTheWindow) {
+  const Explained e = explain_sleeper(sleeper({.state = KF_ST_SLEEP, .call = "futex"}));
+  EXPECT_EQ(e.sum(Category::kStillBlocked, 7), 40'000u);
+  EXPECT_EQ(e.sum(Quality::kExact), 40'000u);
+}
+
+TEST(ExplainWakes, EnqueueWithoutItsWakingIsUnknown) {
+  auto t = sleeper({.state = KF_ST_SLEEP, .call = "futex"});
+  t.wakeup(7, 0);
+  EXPECT_EQ(explain_sleeper(t).sum(Quality::kUnknown), 40'000u);
+}
+
+TEST(ExplainWakes, SignalPendingMeansThereWasNoSleep) {
+  auto t = sleeper({.state = KF_ST_SLEEP, .call = "futex"});
+  t.switch_to(7);
+  const Explained e = explain_sleeper(t);
+  EXPECT_EQ(e.sum(Category::kWakeLatency), 40'000u);
+}
+
+// Woken twice without leaving the call: the second waker is the cause of the whole wait.
+TEST(ExplainWakes, FalseWakeupInsideOneCall) {
+  const SwitchSpec wait{.state = KF_ST_SLEEP, .call = "poll", .enter_ns = 9'000};
+  TraceBuilder t;
+  t.runs(0, 7).runs(1, 8).runs(2, 9).at(10'000).cpu(0).switch_to(0, wait);
+  t.at(20'000).cpu(2).waking(7).wakeup(7, 0).cpu(0).switch_to(7).at(21'000).switch_to(0, wait);
+  t.at(50'000).cpu(1).waking(7);
+  const Explained e = explain_sleeper(t);
+  EXPECT_EQ(e.sum(Category::kCpu, 8), 39'000u);
+  EXPECT_EQ(e.sum(Category::kCpu, 9), 0u);
+  EXPECT_EQ(e.explanation.false_wakeups, 1u);
+}
+
+TEST(ExplainStates, ThrottledIsTheQuotaNotAWait) {
+  auto t = sleeper({.state = KF_ST_RUNNING, .preempt = true, .throttled = true});
+  t.switch_to(7);
+  EXPECT_EQ(explain_sleeper(t).sum(Category::kCpuQuota), 40'000u);
+}
+
+TEST(ExplainStates, StoppedBySignal) {
+  auto t = sleeper({.state = KF_ST_STOPPED});
+  t.cpu(1).waking(7);
+  EXPECT_EQ(explain_sleeper(t).sum(Category::kStopped), 40'000u);
+}
+
+TEST(ExplainStates, BeforeItsBirthAThreadIsWhatItsParentDid) {
+  TraceBuilder t;
+  t.runs(0, 8).at(30'000).cpu(0).fork(7, 7).wakeup(7, 1, true).at(31'000).cpu(1).switch_to(7);
+  const Explained e = explain_sleeper(t);
+  EXPECT_EQ(e.sum(Category::kCpu, 8), 20'000u);
+  EXPECT_EQ(e.sum(Category::kWakeLatency), 1'000u);
+  EXPECT_EQ(e.sum(Category::kCpu, 7), 19'000u);
+}
+
+TEST(ExplainStates, OutsideTheWindowNothingIsKnown) {
+  TraceBuilder t;
+  t.runs(0, 7).at(10'000).cpu(0).switch_to(0);
+  const Explained e = explain(t, 7, 0, 200'000, 100'000);
+  EXPECT_EQ(e.sum(Category::kUnknown), 1'000u + 100'000u);
+  EXPECT_EQ(e.explanation.leaves.back().begin_ns, 100'000u);
+}
+
+TEST(ExplainStates, CpuTimeIsSplitByCalls) {
+  DumpMeta meta;
+  meta.config.syscalls = "all";
+  meta.config.everyone = true;
+  TraceBuilder t;
+  t.runs(0, 7).at(30'000).cpu(0).returns("getppid", 20'000, 1);
+  const Trace trace(t.timeline(1000, 100'000), meta);
+  const Explanation e = analyze::explain(trace, trace.timeline().find_thread(7, 0), 10'000, 50'000);
+  ASSERT_EQ(e.leaves.size(), 3u);
+  EXPECT_EQ(e.leaves[0].category, Category::kCpuUser);
+  EXPECT_EQ(e.leaves[1].category, Category::kCpuSys);
+  EXPECT_EQ(e.leaves[1].begin_ns, 20'000u);
+  EXPECT_EQ(e.leaves[1].end_ns, 30'000u);
+  EXPECT_EQ(e.leaves[2].category, Category::kCpuUser);
+}
+
+}  // namespace
+}  // namespace kflight::test

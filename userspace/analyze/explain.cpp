@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "analyze/explain.hpp"
+
+#include <algorithm>
+
+#include "analyze/explain_wake.hpp"
+
+namespace kflight::analyze {
+
+using model::Interval;
+using model::kNone;
+using model::Piece;
+using model::State;
+using model::Thread;
+using model::ThreadId;
+
+namespace {
+
+constexpr std::uint32_t kMaxDepth = 64;
+constexpr std::uint64_t kLongIdleNs = 1'000'000;  // an idle CPU does not leave a queued thread waiting this long
+
+Quality worse(Quality a, Quality b) { return std::max(a, b); }
+
+class Walk {
+ public:
+  Walk(const model::Trace& trace, Explanation& out)
+      : trace_(trace), timeline_(trace.timeline()), judge_(timeline_), out_(out) {}
+
+  void run() {
+    todo_.push_back({out_.thread, out_.begin_ns, out_.end_ns, kNone, 0, Quality::kExact});
+    while (!todo_.empty()) {
+      at_ = todo_.back();
+      todo_.pop_back();
+      auto cursor = timeline_.pieces(at_.thread, at_.begin_ns, at_.end_ns);
+      for (Piece piece; cursor.next(piece);) visit(piece);
+    }
+    std::sort(out_.leaves.begin(), out_.leaves.end(),
+              [](const Leaf& a, const Leaf& b) { return a.begin_ns < b.begin_ns; });
+    out_.false_wakeups = judge_.false_wakeups();
+  }
+
+ private:
+  // A stretch of a thread's time to be explained.
+  struct Item {
+    ThreadId thread = model::kNoThread;
+    std::uint64_t begin_ns = 0, end_ns = 0;
+    std::uint32_t hop = kNone;
+    std::uint32_t depth = 0;
+    Quality quality = Quality::kExact;
+  };
+
+  void visit(const Piece& piece);
+  void running(const Piece& piece, Quality quality);
+  void runnable(const Piece& piece, Quality quality);
+  void queued(const model::QueuePiece& queue, Quality quality);
+  void blocked(const Piece& piece, Quality quality);
+  void disk(const Piece& piece, const WaitEnd& end, Quality quality, std::uint32_t hop);
+  void timer(const Piece& piece, const WaitEnd& end, Quality quality, std::uint32_t hop);
+  void not_born(const Piece& piece);
+  bool follow(ThreadId next, std::uint64_t begin_ns, std::uint64_t end_ns, std::uint32_t interval, Quality quality);
+  bool on_chain(ThreadId id) const;
+  std::uint32_t add_hop(std::uint32_t interval, ThreadId next);
+  void leaf(std::uint64_t begin_ns, std::uint64_t end_ns, Category category, Who who, Quality quality,
+            std::uint32_t hop, std::uint16_t cpu = model::kNoCpu, std::uint32_t detail = 0);
+  Who self() const { return {Who::Kind::kThread, at_.thread}; }
+
+  const model::Trace& trace_;
+  const model::Timeline& timeline_;
+  WaitJudge judge_;
+  Explanation& out_;
+  std::vector<Item> todo_;
+  Item at_;
+};
+
+void Walk::leaf(std::uint64_t begin_ns, std::uint64_t end_ns, Category category, Who who, Quality quality,
+                std::uint32_t hop, std::uint16_t cpu, std::uint32_t detail) {
+  if (begin_ns >= end_ns) return;
+  if (category == Category::kUnknown) quality = Quality::kUnknown;
+  out_.leaves.push_back({begin_ns, end_ns, who, hop, at_.thread, detail, cpu, category, quality});
+}
+
+void Walk::visit(const Piece& piece) {
+  Quality quality = at_.quality;
+  const Thread& thread = timeline_.thread(at_.thread);
+  if (piece.index != kNone) {
+    const bool doubtful = (thread.intervals[piece.index].flags & model::kIntervalInferred) ||
+                          timeline_.may_miss_events(thread, piece.index);
+    if (doubtful) quality = worse(quality, Quality::kInferred);
+  }
+  switch (piece.state) {
+    case State::kRunning:
+      return running(piece, quality);
+    case State::kRunnable:
+      return runnable(piece, quality);
+    case State::kBlocked:
+      return blocked(piece, quality);
+    case State::kNotBorn:
+      return not_born(piece);
+    case State::kThrottled:
+      return leaf(piece.begin_ns, piece.end_ns, Category::kCpuQuota, {Who::Kind::kCgroup, at_.thread}, quality,
+                  at_.hop);
+    case State::kStopped:
+      return leaf(piece.begin_ns, piece.end_ns, Category::kStopped, self(), quality, at_.hop);
+    case State::kUnknown:
+    case State::kExited:
+      return leaf(piece.begin_ns, piece.end_ns, Category::kUnknown, self(), Quality::kUnknown, at_.hop);
+  }
+}
+
+// Split by the system calls it was in.
+void Walk::running(const Piece& piece, Quality quality) {
+  const Thread& thread = timeline_.thread(at_.thread);
+  const std::uint16_t cpu = thread.intervals[piece.index].cpu;
+  const Category outside = trace_.has_all_calls(thread) ? Category::kCpuUser : Category::kCpu;
+  auto upcoming = std::upper_bound(thread.calls.begin(), thread.calls.end(), piece.begin_ns,
+                                   [](std::uint64_t t, const model::Call& call) { return t < call.begin_ns; });
+  for (std::uint64_t at_ns = piece.begin_ns; at_ns < piece.end_ns;) {
+    const std::uint32_t index = timeline_.call_at(thread, at_ns);
+    std::uint64_t until_ns = piece.end_ns;
+    if (index != kNone) {
+      const model::Call& call = thread.calls[index];
+      if (call.returned()) until_ns = std::min(until_ns, call.end_ns);
+      leaf(at_ns, until_ns, Category::kCpuSys, self(), quality, at_.hop, cpu, call.nr | std::uint32_t{call.abi} << 16);
+    } else {
+      while (upcoming != thread.calls.end() && upcoming->begin_ns <= at_ns) ++upcoming;
+      if (upcoming != thread.calls.end()) until_ns = std::min(until_ns, upcoming->begin_ns);
+      leaf(at_ns, until_ns, outside, self(), quality, at_.hop, cpu);
+    }
+    at_ns = until_ns;
+  }
+}
+
+void Walk::runnable(const Piece& piece, Quality quality) {
+  const Interval& interval = timeline_.thread(at_.thread).intervals[piece.index];
+  if (interval.flags & model::kIntervalUnplaced) quality = worse(quality, Quality::kInferred);
+  auto queues = timeline_.queues(interval, piece.begin_ns, piece.end_ns);
+  for (model::QueuePiece queue; queues.next(queue);) {
+    if (queue.on_its_way) {
+      leaf(queue.begin_ns, queue.end_ns, Category::kEnqueue, {Who::Kind::kKernel, 0}, quality, at_.hop);
+    } else {
+      queued(queue, quality);
+    }
+  }
+}
+
+// On the queue of a CPU: whoever has the CPU is the cause.
+void Walk::queued(const model::QueuePiece& queue, Quality quality) {
+  const Who cpu{Who::Kind::kCpu, queue.cpu};
+  auto occupants = timeline_.occupants(queue.cpu, queue.begin_ns, queue.end_ns);
+  for (model::OccupantPiece piece; occupants.next(piece);) {
+    if (piece.thread == model::kNoThread || piece.thread == at_.thread) {
+      leaf(piece.begin_ns, piece.end_ns, Category::kUnknown, cpu, Quality::kUnknown, at_.hop, queue.cpu);
+    } else if (piece.thread == model::kIdleThread) {
+      const bool suspect = piece.end_ns - piece.begin_ns > kLongIdleNs;
+      leaf(piece.begin_ns, piece.end_ns, Category::kWakeLatency, cpu,
+           suspect ? worse(quality, Quality::kInferred) : quality, at_.hop, queue.cpu);
+    } else {
+      const bool doubtful = timeline_.losses().any_in(queue.cpu, piece.begin_ns, piece.end_ns);
+      leaf(piece.begin_ns, piece.end_ns, Category::kContention, {Who::Kind::kThread, piece.thread},
+           doubtful ? worse(quality, Quality::kInferred) : quality, at_.hop, queue.cpu);
+    }
+  }
+}
+
+void Walk::blocked(const Piece& piece, Quality quality) {
+  const WaitEnd end = judge_.judge(at_.thread, piece.index);
+  quality = worse(quality, end.quality);
+  if (end.kind == WaitEnd::Kind::kThread) {
+    if (follow(end.waker, piece.begin_ns, piece.end_ns, piece.index, quality)) return;
+    ++out_.cycles;
+    return leaf(piece.begin_ns, piece.end_ns, Category::kUnknown, self(), Quality::kUnknown,
+                add_hop(piece.index, model::kNoThread));
+  }
+  const std::uint32_t hop = add_hop(piece.index, model::kNoThread);
+  if (end.kind == WaitEnd::Kind::kDisk) return disk(piece, end, quality, hop);
+  if (end.kind == WaitEnd::Kind::kTimer) return timer(piece, end, quality, hop);
+  leaf(piece.begin_ns, piece.end_ns, end.category, end.who, quality, hop);
+}
+
+// Cut at the request's own times. Before it was queued it was being prepared: by another thread where that is known.
+void Walk::disk(const Piece& piece, const WaitEnd& end, Quality quality, std::uint32_t hop) {
+  const model::BlockRequest& request = *end.request;
+  const auto within = [&piece](std::uint64_t t_ns, std::uint64_t least_ns) {
+    return std::clamp(t_ns, least_ns, piece.end_ns);
+  };
+  const std::uint64_t queued_ns = within(request.queued_ns, piece.begin_ns);
+  const std::uint64_t issued_ns = within(request.issued_ns, queued_ns);
+  const std::uint64_t completed_ns = request.completed_ns == 0 ? piece.end_ns : within(request.completed_ns, issued_ns);
+  const bool by_other = request.submitter < model::kIdleThread && request.submitter != at_.thread;
+  if (!by_other || !follow(request.submitter, piece.begin_ns, queued_ns, piece.index, quality))
+    leaf(piece.begin_ns, queued_ns, Category::kDiskBeforeSubmit, end.who, quality, hop);
+  leaf(queued_ns, issued_ns, Category::kDiskQueue, end.who, quality, hop);
+  leaf(issued_ns, completed_ns, Category::kDiskService, end.who, quality, hop);
+  leaf(completed_ns, piece.end_ns, Category::kDiskCompletion, end.who, quality, hop);
+}
+
+void Walk::timer(const Piece& piece, const WaitEnd& end, Quality quality, std::uint32_t hop) {
+  const std::uint64_t due_ns =
+      end.deadline_ns == 0 ? piece.end_ns : std::clamp(end.deadline_ns, piece.begin_ns, piece.end_ns);
+  leaf(piece.begin_ns, due_ns, Category::kTimer, end.who, quality, hop);
+  leaf(due_ns, piece.end_ns, Category::kTimerOvershoot, {Who::Kind::kKernel, 0}, quality, hop);
+}
+
+// Before its birth a thread was whatever its parent did.
+void Walk::not_born(const Piece& piece) {
+  const ThreadId parent = timeline_.thread(at_.thread).parent;
+  if (parent < model::kIdleThread && follow(parent, piece.begin_ns, piece.end_ns, kNone, at_.quality)) return;
+  leaf(piece.begin_ns, piece.end_ns, Category::kUnknown, self(), Quality::kUnknown, at_.hop);
+}
+
+bool Walk::follow(ThreadId next, std::uint64_t begin_ns, std::uint64_t end_ns, std::uint32_t interval,
+                  Quality quality) {
+  if (at_.depth >= kMaxDepth || on_chain(next)) return false;
+  if (begin_ns >= end_ns) return true;
+  out_.deepest = std::max(out_.deepest, at_.depth + 1);
+  todo_.push_back({next, begin_ns, end_ns, add_hop(interval, next), at_.depth + 1, quality});
+  return true;
+}
+
+bool Walk::on_chain(ThreadId id) const {
+  if (id == at_.thread) return true;
+  for (std::uint32_t hop = at_.hop; hop != kNone; hop = out_.hops[hop].parent)
+    if (out_.hops[hop].thread == id) return true;
+  return false;
+}
+
+std::uint32_t Walk::add_hop(std::uint32_t interval, ThreadId next) {
+  out_.hops.push_back({at_.hop, at_.thread, interval, next});
+  return static_cast<std::uint32_t>(out_.hops.size() - 1);
+}
+
+}  // namespace
+
+std::string_view category_name(Category category) {
+  constexpr std::string_view kNames[kCategories] = {"cpu",
+                                                    "cpu:user",
+                                                    "cpu:sys",
+                                                    "irq",
+                                                    "contention",
+                                                    "wake-latency",
+                                                    "enqueue",
+                                                    "cpu-quota",
+                                                    "disk:before-submit",
+                                                    "disk:queue",
+                                                    "disk:service",
+                                                    "disk:completion",
+                                                    "network",
+                                                    "timer",
+                                                    "timer-overshoot",
+                                                    "workqueue",
+                                                    "signal/stop",
+                                                    "rcu",
+                                                    "kernel-unattributed",
+                                                    "still-blocked",
+                                                    "unknown"};
+  return kNames[static_cast<std::size_t>(category)];
+}
+
+std::string_view quality_name(Quality quality) {
+  constexpr std::string_view kNames[] = {"exact", "inferred", "unknown"};
+  return kNames[static_cast<std::size_t>(quality)];
+}
+
+Explanation explain(const model::Trace& trace, ThreadId thread, std::uint64_t begin_ns, std::uint64_t end_ns) {
+  Explanation out;
+  out.thread = thread;
+  out.begin_ns = begin_ns;
+  out.end_ns = std::max(begin_ns, end_ns);
+  Walk(trace, out).run();
+  return out;
+}
+
+}  // namespace kflight::analyze

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// names.hpp - what the Timeline's states and waits are called, and of which kind a wait is: judged by the system call
+// the thread was in and by the state it slept in. Pure functions; system call numbers are this machine's.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "model/thread_table.hpp"
+
+namespace kflight::model {
+
+std::string_view state_name(State state);
+std::string_view why_name(RunnableWhy why);
+
+// Append only: the names are part of the JSON reports.
+enum class WaitKind : std::uint8_t {
+  kOther,  // no system call, or one without a kind of its own
+  kKernelLock,
+  kDisk,
+  kPageFault,  // data of a mapped file
+  kFutex,
+  kSleep,
+  kPoll,  // poll, select, epoll
+  kNetwork,
+  kChild,  // for a child process to end
+  kSignal,
+  kAsyncIo,  // io_uring, aio
+  kVfork,
+  kFile,             // read and write of what may be a pipe, socket, terminal or file
+  kUninterruptible,  // a lock or work inside the kernel
+  kKernelThread,     // a kernel thread waits for work
+};
+
+WaitKind wait_kind(const Thread& thread, const Interval& blocked);
+std::string_view wait_kind_name(WaitKind kind);
+
+// The call by its name; "" when the interval has none.
+std::string call_name(const Thread& thread, const Interval& interval);
+// What a wait is on, as far as the call's first argument says: "futex 0x7f2c..", "read fd 7", "fsync fd 3",
+// "nanosleep", "page fault", "disk", a kind's name where there is no call.
+std::string wait_object(const Thread& thread, const Interval& blocked);
+
+// Calls that hand data to a socket and may run the receiver's softirq on the way.
+bool is_send_call(std::uint16_t nr);
+// The wait of this call ended by its own timeout, says its result.
+bool returned_timeout(const Call& call);
+// Milliseconds a finite timeout allows, as far as the call holds it as a number; negative: unknown or infinite.
+std::int64_t timeout_ms(const Call& call);
+
+// A wait for work rather than for the end of some work: not latency.
+bool waits_for_work(WaitKind kind);
+
+}  // namespace kflight::model

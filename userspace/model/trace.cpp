@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/trace.hpp"
+
+#include <fmt/format.h>
+
+#include "base/escape.hpp"
+#include "model/timeline_builder.hpp"
+
+namespace kflight::model {
+
+namespace {
+
+Timeline timeline_of(const Dump& dump) {
+  TimelineBuilder builder({dump.window_begin_ns(), dump.window_end_ns(), dump.base_tasks(), dump.base_lanes(),
+                           dump.tasks(), dump.losses()});
+  for (const Event& event : dump.events()) builder.add(event);
+  return std::move(builder).finish();
+}
+
+}  // namespace
+
+Trace::Trace(Dump dump) : dump_(std::move(dump)), timeline_(timeline_of(*dump_)) {
+  all_calls_ = meta().config.syscalls == "all";
+}
+
+Trace::Trace(Timeline timeline, DumpMeta meta) : meta_(std::move(meta)), timeline_(std::move(timeline)) {
+  all_calls_ = meta_.config.syscalls == "all";
+}
+
+Result<Trace> Trace::open(const std::string& path) {
+  KF_TRY_ASSIGN(Dump dump, Dump::open(path));
+  return Trace(std::move(dump));
+}
+
+bool Trace::has_all_calls(const Thread& thread) const {
+  return all_calls_ && !thread.is_kthread && (thread.is_target || meta().config.everyone);
+}
+
+std::string thread_name(const Timeline& timeline, ThreadId id, std::uint64_t at_ns) {
+  if (id == kIdleThread) return "idle";
+  if (id == kNoThread) return "unknown";
+  const Thread& thread = timeline.thread(id);
+  const std::string_view name = thread.name_at(at_ns);
+  return name.empty() ? fmt::format("tid {}", thread.tid) : escape_for_terminal(name);
+}
+
+std::string thread_label(const Timeline& timeline, ThreadId id, std::uint64_t at_ns) {
+  const std::string name = thread_name(timeline, id, at_ns);
+  if (id >= kIdleThread || timeline.thread(id).name_at(at_ns).empty()) return name;
+  return fmt::format("{} ({})", name, timeline.thread(id).tid);
+}
+
+}  // namespace kflight::model

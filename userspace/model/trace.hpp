@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// trace.hpp - a dump together with what its events mean: the input of every analysis and exporter. Immutable after
+// load: any number of threads may read it.
+#pragma once
+
+#include <string>
+
+#include "kflight/dump.hpp"
+#include "model/timeline.hpp"
+
+namespace kflight::model {
+
+class Trace {
+ public:
+  // Builds the Timeline: a pass over all events.
+  explicit Trace(Dump dump);
+  static Result<Trace> open(const std::string& path);
+  // A trace without a dump, for synthetic ones: metadata is empty.
+  Trace(Timeline timeline, DumpMeta meta = {});
+
+  const Timeline& timeline() const noexcept { return timeline_; }
+  const DumpMeta& meta() const noexcept { return dump_ ? dump_->meta() : meta_; }
+  const Dump* dump() const noexcept { return dump_ ? &*dump_ : nullptr; }
+
+  // Every system call of this thread in the window has been recorded, so that what is not in a call is user code.
+  bool has_all_calls(const Thread& thread) const;
+
+ private:
+  std::optional<Dump> dump_;
+  DumpMeta meta_;
+  Timeline timeline_;
+  bool all_calls_ = false;
+};
+
+// "name (tid)", safe to print; "name (tid, process)" is up to the caller. At that time.
+std::string thread_label(const Timeline& timeline, ThreadId id, std::uint64_t at_ns);
+// The name alone; "tid N" when it is not known.
+std::string thread_name(const Timeline& timeline, ThreadId id, std::uint64_t at_ns);
+
+}  // namespace kflight::model
