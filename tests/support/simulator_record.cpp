@@ -127,7 +127,8 @@ void feed(model::TimelineBuilder& builder, const Seen& seen) {
       return builder.add(e);
     }
     case SimKind::kWaking: {
-      model::WakeFact fact{event.tid, seen.merged_cpu, KF_DEFAULT_PRIO, event.current, {}};
+      const std::uint16_t queue = seen.merged_ns != 0 ? seen.merged_cpu : model::kNoCpu;
+      model::WakeFact fact{event.tid, queue, KF_DEFAULT_PRIO, event.current, {}};
       fact.wake.ts_ns = event.ts_ns;
       fact.wake.enqueued_ns = seen.merged_ns;
       fact.wake.cpu = event.cpu;
