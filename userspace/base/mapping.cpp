@@ -38,6 +38,12 @@ Result<Mapping> Mapping::anonymous(std::size_t bytes) {
   return Mapping{static_cast<std::byte*>(start), bytes};
 }
 
+Result<Mapping> Mapping::shared(int fd, std::size_t offset, std::size_t bytes, const std::string& what) {
+  void* start = ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, fd, static_cast<off_t>(offset));
+  if (start == MAP_FAILED) return errno_error(errno, "cannot map " + what);
+  return Mapping(static_cast<std::byte*>(start), bytes);
+}
+
 Mapping::Mapping(Mapping&& other) noexcept
     : start_(std::exchange(other.start_, nullptr)), size_(std::exchange(other.size_, 0)) {}
 

@@ -19,6 +19,9 @@ class Mapping {
   // Zeroed private memory, taken page by page when first touched.
   static Result<Mapping> anonymous(std::size_t bytes);
 
+  // Memory behind a descriptor that somebody else writes (a BPF map), read-only. offset is a multiple of the page size.
+  static Result<Mapping> shared(int fd, std::size_t offset, std::size_t bytes, const std::string& what);
+
   Mapping() = default;
   Mapping(Mapping&& other) noexcept;
   Mapping& operator=(Mapping&& other) noexcept;
