@@ -213,6 +213,7 @@ int kf_sched_process_exec(u64 *ctx) {
   struct linux_binprm *bprm = (struct linux_binprm *)ctx[2];
   struct slot s;
   if (config.watch_names) tell(KF_CTL_EXEC, task, 0);
+  if (config.syscalls != KF_SYSCALLS_OFF && old_tid != (u32)task->pid) forget_parked(old_tid);
   if (!kf_begin(&s, task->pid)) return 0;
   u64 *out = s.out;
   __builtin_memset(out + KF_EXEC_WORDS_MIN, 0, KF_FILENAME_BYTES);

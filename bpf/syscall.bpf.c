@@ -109,7 +109,7 @@ int kf_sys_exit(u64 *ctx) {
     u32 rules = matching_rules(nr, dur, ret);
     if (rules) send_call(regs, KF_CTL_SYSCALL, rules, nr, abi, enter_ns, now, ret);
   }
-  if (parked && watched_count) {
+  if (watched_count) {
     u64 *since = bpf_map_lookup_elem(&watched, &tid);
     if (since) { /* this call, or one that ended before it was asked for */
       if (*since == enter_ns || !*since) send_call(regs, KF_CTL_RESOLVED, 0, nr, abi, enter_ns, now, ret);

@@ -108,8 +108,9 @@ class Reporter : public record::SessionObserver {
     say("process {} has ended ({}), {} left", tgid, exit_text(status), left);
   }
 
-  void on_second(const RecorderStats& stats) override {
+  void on_second(const FlightRecorder& recorder) override {
     if (!live_) return;
+    const RecorderStats stats = recorder.stats();
     clear_status();
     const double window_s = static_cast<double>(stats.window.to_ns - stats.window.from_ns) / 1e9;
     const double cpu = stats.cost.recording_ns

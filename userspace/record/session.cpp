@@ -149,8 +149,11 @@ Result<> Session::start() {
   KF_TRY(recorder_->start());
   started_ns_ = boottime_ns();
   if (!config.target.everyone && !options_.wait && recorder_->stats().targets_alive == 0)
-    return Error{Errc::kNotFound, fmt::format("no process matches {}; with --wait the recorder waits for one to start",
-                                              fmt::join(config.target.comm_globs, ", "))};
+    return Error{Errc::kNotFound,
+                 config.target.comm_globs.empty()
+                     ? std::string("the target ended before recording began")
+                     : fmt::format("no process is named {} now; with --wait the recorder waits for one to start",
+                                   fmt::join(config.target.comm_globs, " or "))};
   return {};
 }
 
@@ -214,7 +217,7 @@ void Session::on_timers() {
   if (end_due_ && now >= *end_due_) end("the time given by --duration is over");
   if (now >= status_due_) {
     status_due_ = now + kStatusPeriod;
-    observer_.on_second(recorder_->stats());
+    observer_.on_second(*recorder_);
   }
 }
 

@@ -47,7 +47,7 @@ class SessionObserver {
   virtual void on_dump_failed(const Error& error) = 0;
   virtual void on_resolved(const std::string& path, const kf_ctl& call) = 0;
   virtual void on_target_exit(std::uint32_t tgid, std::uint32_t status, std::uint64_t left) = 0;
-  virtual void on_second(const RecorderStats& stats) = 0;  // about once a second
+  virtual void on_second(const FlightRecorder& recorder) = 0;  // about once a second
   virtual void on_end(const std::string& why, const RecorderStats& stats) = 0;
 };
 
