@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// command_line.cpp - the only file that knows CLI11 (it is slow to compile). CLI11 finds the options; words, values and
+// contradictions are judged here, so that messages are ours. Its exceptions end in parse_command_line().
+#include "cli/command_line.hpp"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <utility>
+
+#include "base/escape.hpp"
+#include "base/nearest_word.hpp"
+#include "base/units.hpp"
+#include "cli/command_help.hpp"
+#include "cli/event_filter.hpp"
+#include "record/recorder_name.hpp"
+#include "record/trigger_spec.hpp"
+
+namespace kflight::cli {
+
+namespace {
+
+constexpr std::size_t kHelpWidth = 80, kHelpIndent = 27;
+
+// ------------------------------------------------------------------ help
+
+// One column for the options, one for what they do, wrapped to 80 columns.
+class HelpFormatter final : public CLI::Formatter {
+ public:
+  explicit HelpFormatter(const CommandHelp& help) : help_(help) {}
+
+  std::string make_description(const CLI::App*) const override { return fmt::format("{}\n\n", help_.summary); }
+
+  std::string make_usage(const CLI::App*, std::string) const override {
+    std::string out = "Usage: ";
+    for (const char c : help_.usage) c == '\n' ? out.append("\n       ") : out.append(1, c);
+    return out + '\n';
+  }
+
+  std::string make_positionals(const CLI::App*) const override { return {}; }
+
+  std::string make_option(const CLI::Option* option, bool positional) const override {
+    const std::string left = fmt::format("  {}{}{}", make_option_name(option, positional),
+                                         option->get_type_name().empty() ? "" : " ", option->get_type_name());
+    const std::string right = wrap_text(option->get_description(), kHelpIndent, kHelpIndent, kHelpWidth);
+    if (left.size() + 2 > kHelpIndent) return fmt::format("{}\n{:{}}{}\n", left, "", kHelpIndent, right);
+    return fmt::format("{:<{}}{}\n", left, kHelpIndent, right);
+  }
+
+  std::string make_footer(const CLI::App*) const override {
+    return fmt::format("{}\n\nExit status: 0 done, 1 failed, 2 wrong usage, 3 check found violations.\n",
+                       help_.details);
+  }
+
+ private:
+  const CommandHelp& help_;
+};
+
+// ------------------------------------------------------------------ values
+
+// A value whose text `parse` judges. Given twice, it is refused.
+template <class T, class Parse>
+CLI::Option* add_value(CLI::App& app, const char* flags, T& out, const char* type, const std::string& doc,
+                       Parse parse) {
+  const auto take = [&out, parse](const std::vector<std::string>& texts) {
+    if (texts.size() > 1) throw CLI::ValidationError(fmt::format("it is given {} times; give it once", texts.size()));
+    auto value = parse(std::string_view(texts.front()));
+    if (!value) throw CLI::ValidationError(value.error().what);
+    out = *std::move(value);
+    return true;
+  };
+  auto* option = app.add_option(flags, take, doc);
+  return option->type_name(type)->expected(1, 1)->type_size(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
+// The same for one that may be repeated.
+template <class T, class Parse>
+CLI::Option* add_values(CLI::App& app, const char* flags, std::vector<T>& out, const char* type, const std::string& doc,
+                        Parse parse) {
+  const auto take = [&out, parse](const std::vector<std::string>& texts) {
+    for (const std::string& text : texts) {
+      auto value = parse(std::string_view(text));
+      if (!value) throw CLI::ValidationError(value.error().what);
+      out.push_back(*std::move(value));
+    }
+    return true;
+  };
+  auto* option = app.add_option(flags, take, doc);
+  return option->type_name(type)->expected(1, 1)->type_size(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
+Error bad_value(std::string_view what, std::string_view text, std::string_view why) {
+  return Error{Errc::kUsage, fmt::format("bad {} '{}': {}", what, escape_for_terminal(text), why)};
+}
+
+template <class T>
+Result<T> parse_number(std::string_view what, std::string_view text, T lowest, T highest) {
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size() || value < lowest || value > highest)
+    return bad_value(what, text, fmt::format("expected a whole number from {} to {}", lowest, highest));
+  return value;
+}
+
+Result<std::uint32_t> parse_pid(std::string_view text) {
+  return parse_number<std::uint32_t>("PID", text, 1, KF_TID_MASK);
+}
+Result<std::uint32_t> parse_tid(std::string_view text) {
+  return parse_number<std::uint32_t>("thread id", text, 0, KF_TID_MASK);
+}
+Result<std::uint32_t> parse_cpu(std::string_view text) {
+  return parse_number<std::uint32_t>("CPU", text, 0, KF_CPU_MASK);
+}
+Result<std::uint64_t> parse_count(std::string_view text) {
+  return parse_number<std::uint64_t>("number", text, 1, 1'000'000'000'000);
+}
+
+Result<std::string> parse_text(std::string_view text) {
+  if (text.empty()) return Error{Errc::kUsage, "it is empty"};
+  return std::string(text);
+}
+
+Result<std::string> parse_name(std::string_view text) {
+  KF_TRY(record::check_recorder_name(text));
+  return std::string(text);
+}
+
+Result<std::string> parse_absolute_path(std::string_view text) {
+  if (text.empty()) return Error{Errc::kUsage, "it is empty"};
+  std::error_code error;
+  const auto path = std::filesystem::absolute(text, error);
+  if (error) return bad_value("path", text, error.message());
+  return path.lexically_normal().string();
+}
+
+Result<std::chrono::nanoseconds> parse_plain_duration(std::string_view text) { return parse_duration(text); }
+Result<std::chrono::nanoseconds> parse_positive_duration(std::string_view text) {
+  KF_TRY_ASSIGN(const auto duration, parse_duration(text));
+  if (duration.count() == 0) return bad_value("duration", text, "it must be longer than nothing");
+  return duration;
+}
+Result<std::uint64_t> parse_plain_bytes(std::string_view text) { return parse_bytes(text); }
+
+// At least one chunk of every CPU has to fit, and the kernel cannot map more than 2 GiB of a ring.
+constexpr std::uint64_t kFewestWindowBytes = 1 << 20, kFewestRingBytes = 64 << 10, kMostRingBytes = 1ull << 30;
+
+Result<std::uint64_t> parse_window_bytes(std::string_view text) {
+  KF_TRY_ASSIGN(const auto bytes, parse_bytes(text));
+  if (bytes < kFewestWindowBytes) return bad_value("size", text, "a window needs at least 1MiB");
+  return bytes;
+}
+Result<std::uint64_t> parse_ring_bytes(std::string_view text) {
+  KF_TRY_ASSIGN(const auto bytes, parse_bytes(text));
+  if (bytes < kFewestRingBytes || bytes > kMostRingBytes || (bytes & (bytes - 1)) != 0)
+    return bad_value("size", text, "a ring is a power of two from 64KiB to 1GiB, such as 8MiB");
+  return bytes;
+}
+
+Result<std::string> parse_trigger_text(std::string_view text) {
+  KF_TRY(record::parse_trigger(text));
+  return std::string(text);
+}
+
+template <class T, std::size_t N>
+auto one_of(const std::pair<std::string_view, T> (&words)[N]) {
+  return [&words](std::string_view text) -> Result<T> {
+    std::string known;
+    std::vector<std::string_view> names;
+    for (const auto& [name, value] : words) {
+      if (name == text) return value;
+      known += fmt::format("{}{}", known.empty() ? "" : ", ", name);
+      names.push_back(name);
+    }
+    const auto nearest = nearest_word(text, names);
+    return Error{Errc::kUsage, fmt::format("unknown word '{}'; there are {}{}", escape_for_terminal(text), known,
+                                           nearest.empty() ? "" : fmt::format("; did you mean {}?", nearest))};
+  };
+}
+
+constexpr std::pair<std::string_view, Syscalls> kSyscallsWords[] = {
+    {"auto", Syscalls::kAuto}, {"all", Syscalls::kAll}, {"slow", Syscalls::kSlow}, {"blocked", Syscalls::kBlocked}};
+constexpr std::pair<std::string_view, Scope> kScopeWords[] = {{"system", Scope::kSystem}, {"target", Scope::kTarget}};
+constexpr std::pair<std::string_view, bool> kFormatWords[] = {{"text", false}, {"jsonl", true}};
+
+// ------------------------------------------------------------------ commands
+
+void add_flag(CLI::App& app, const char* flags, bool& out, const std::string& doc) { app.add_flag(flags, out, doc); }
+
+void add_file(CLI::App& app, std::string& path) { app.add_option("FILE", path, "the dump")->required(); }
+
+void define_record(CLI::App& app, RecordOptions& o) {
+  const char* target = "Target";
+  add_values(app, "-p,--pid", o.pids, "P", "this process with all its threads (repeatable)", parse_pid)->group(target);
+  add_values(app, "--comm", o.comm_globs, "GLOB",
+             "every process whose name matches, also those that come later; * ? [a-z] (repeatable)", parse_text)
+      ->group(target);
+  app.add_flag("--all", o.all, "every process")->group(target);
+  app.add_flag_callback(
+         "--no-follow", [&o] { o.follow = false; }, "leave out children that are forked later")
+      ->group(target);
+  app.add_flag("--wait", o.wait, "go on when no process of the target is left, or none is there yet")->group(target);
+
+  const char* dumps = "Triggers and dumps";
+  add_values(app, "-t,--trigger", o.triggers, "SPEC", "dump when this happens, see below (repeatable)",
+             parse_trigger_text)
+      ->group(dumps);
+  add_value(app, "-o,--out", o.out_dir, "DIR", "directory for the dumps (.)", parse_text)->group(dumps);
+  add_value(app, "--post", o.post, "TIME", "record this much longer after a trigger (500ms)", parse_plain_duration)
+      ->group(dumps);
+  add_value(app, "--cooldown", o.cooldown, "TIME",
+            "at least this much between two dumps of the same trigger; what fires meanwhile is counted (30s)",
+            parse_plain_duration)
+      ->group(dumps);
+  add_value(app, "--max-dumps", o.max_dumps, "N", "stop dumping after N dumps (no limit)", parse_count)->group(dumps);
+  add_value(app, "--max-dump-bytes", o.max_dump_bytes, "SIZE",
+            "remove this run's oldest dumps when all take more than SIZE (no limit)", parse_plain_bytes)
+      ->group(dumps);
+
+  const char* probes = "What is recorded";
+  add_value(app, "--syscalls", o.syscalls, "WHICH",
+            "of the target's calls: all; slow: longer than --slow-floor or blocked; blocked: seen where they block, "
+            "without durations, free for other calls (auto: slow when a trigger needs durations, else blocked)",
+            one_of(kSyscallsWords))
+      ->group(probes);
+  add_value(app, "--slow-floor", o.slow_floor, "TIME", "what is slow (100us)", parse_plain_duration)->group(probes);
+  add_value(app, "--scope", o.scope, "SCOPE",
+            "system: scheduling of every task, needed to say who held a CPU or a lock; target: of the target only "
+            "(system)",
+            one_of(kScopeWords))
+      ->group(probes);
+
+  const char* window = "Window";
+  add_value(app, "--min-age", o.min_age, "TIME", "keep at least this much, as far as it fits (10s)",
+            parse_positive_duration)
+      ->group(window);
+  add_value(app, "--max-bytes", o.max_bytes, "SIZE", "never hold more than this (64MiB)", parse_window_bytes)
+      ->group(window);
+  add_value(app, "--ring-bytes", o.ring_bytes, "SIZE",
+            "kernel buffer per 16 CPUs, a power of two; larger when events get lost (8MiB)", parse_ring_bytes)
+      ->group(window);
+
+  const char* run = "Run";
+  add_value(app, "--name", o.name, "NAME", "what dump, status and stop call this recorder (default)", parse_name)
+      ->group(run);
+  add_value(app, "--duration", o.duration, "TIME", "end by itself after this", parse_positive_duration)->group(run);
+  app.add_flag("--json", o.json, "JSON lines on standard output")->group(run);
+  app.add_flag("-q,--quiet", o.quiet, "no status line")->group(run);
+}
+
+void add_recorder_name(CLI::App& app, std::string& name) {
+  add_value(app, "--name", name, "NAME", "which recorder (the only one that runs)", parse_name);
+}
+
+void define_dump(CLI::App& app, DumpOptions& o) {
+  add_recorder_name(app, o.name);
+  add_value(app, "-o,--out", o.out_file, "FILE", "the file to write (one in the recorder's directory)",
+            parse_absolute_path);
+  add_value(app, "--note", o.note, "TEXT", "why, for whoever reads the dump", parse_text);
+  add_flag(app, "--json", o.json, "JSON on standard output");
+}
+
+void define_status(CLI::App& app, StatusOptions& o) {
+  add_recorder_name(app, o.name);
+  add_flag(app, "--json", o.json, "everything, as JSON");
+}
+
+void define_stop(CLI::App& app, StopOptions& o) { add_recorder_name(app, o.name); }
+
+void define_info(CLI::App& app, InfoOptions& o) {
+  add_file(app, o.path);
+  add_flag(app, "--json", o.json, "as JSON; times are CLOCK_BOOTTIME ns");
+}
+
+void define_events(CLI::App& app, EventsOptions& o) {
+  add_file(app, o.path);
+  add_value(app, "--format", o.jsonl, "FORMAT", "text or jsonl (text)", one_of(kFormatWords));
+  add_flag(app, "--absolute", o.absolute, "wall-clock times");
+  const char* filters = "Filters";
+  add_values(app, "--tid", o.tids, "T", "events about this thread, in whatever role (repeatable)", parse_tid)
+      ->group(filters);
+  add_values(app, "--kind", o.kinds, "KIND", fmt::format("events of this kind (repeatable): {}", event_kind_list()),
+             parse_event_kind)
+      ->group(filters);
+  add_values(app, "--cpu", o.cpus, "CPU", "events of this CPU (repeatable)", parse_cpu)->group(filters);
+  add_value(app, "--from", o.from, "TIME", "events from this time on", parse_time_point)->group(filters);
+  add_value(app, "--to", o.to, "TIME", "events before this time", parse_time_point)->group(filters);
+  add_value(app, "--limit", o.limit, "N", "stop after N events", parse_count)->group(filters);
+}
+
+void define_check(CLI::App& app, CheckOptions& o) {
+  add_file(app, o.path);
+  add_value(app, "--evidence", o.evidence, "N", "lines shown per violated invariant (5)",
+            [](std::string_view text) { return parse_number<std::uint32_t>("number", text, 0, 1'000'000); });
+  add_flag(app, "--json", o.json, "as JSON");
+}
+
+void define_doctor(CLI::App& app, DoctorOptions& o) { add_flag(app, "--json", o.json, "as JSON"); }
+void define_version(CLI::App& app, VersionOptions& o) { add_flag(app, "--json", o.json, "as JSON"); }
+
+// ------------------------------------------------------------------ contradictions
+
+Result<> check_options(const RecordOptions& o) {
+  const auto usage = [](std::string what) { return Error{Errc::kUsage, std::move(what)}; };
+  const bool chosen = !o.pids.empty() || !o.comm_globs.empty();
+  if (o.all && chosen)
+    return usage("--all already records every process; leave out --pid and --comm, or leave out --all");
+  if (!o.command.empty() && (chosen || o.all))
+    return usage(
+        "a COMMAND is a target of its own; leave out --pid, --comm and --all, or start the command yourself "
+        "and name its --pid");
+  if (o.command.empty() && !chosen && !o.all)
+    return usage("there is no target; give --pid P, --comm GLOB, --all, or -- COMMAND");
+  if (o.all && !o.follow)
+    return usage("--no-follow means nothing with --all, which records every process; leave one out");
+  if (o.all && o.scope == Scope::kTarget)
+    return usage("--scope target with --all is the same as --scope system; leave out --scope");
+  if (o.max_dumps != 0 && o.triggers.empty())
+    return usage("--max-dumps limits what triggers write, and there is no --trigger; add one or leave it out");
+  return {};
+}
+
+template <class Options>
+Result<> check_options(const Options&) {
+  return {};
+}
+
+// ------------------------------------------------------------------ parsing
+
+Error wrong_usage(std::string_view command, std::string_view what) {
+  return Error{Errc::kUsage, fmt::format("{}: {}\nTry `kflight {} --help`.", command, what, command)};
+}
+
+// An argument no option takes.
+Error unexpected(const CLI::App& app, std::string_view command, const std::string& argument) {
+  if (!argument.starts_with('-'))
+    return wrong_usage(command, fmt::format("unexpected argument '{}'", escape_for_terminal(argument)));
+  const std::string name = argument.substr(0, argument.find('='));
+  std::vector<std::string> known;
+  for (const CLI::Option* option : app.get_options())
+    for (const std::string& word : option->get_lnames()) known.push_back("--" + word);
+  const std::vector<std::string_view> words(known.begin(), known.end());
+  const auto nearest = nearest_word(name, words);
+  return wrong_usage(command, fmt::format("unknown option '{}'{}", escape_for_terminal(name),
+                                          nearest.empty() ? "" : fmt::format("; did you mean {}?", nearest)));
+}
+
+template <class Options>
+Result<Command> parse(const CommandHelp& help, std::vector<std::string> args, Options options,
+                      void (*define)(CLI::App&, Options&)) {
+  CLI::App app{std::string(help.summary)};
+  app.formatter(std::make_shared<HelpFormatter>(help));
+  app.get_formatter()->column_width(kHelpIndent);
+  app.set_help_flag("-h,--help", "this text");
+  app.allow_extras();
+  define(app, options);
+  std::reverse(args.begin(), args.end());  // the order CLI11 takes them in
+  try {
+    app.parse(std::move(args));
+  } catch (const CLI::CallForHelp&) {
+    return Command(HelpText{app.help()});
+  } catch (const CLI::RequiredError&) {
+    return wrong_usage(help.name, "FILE is missing: name a dump");
+  } catch (const CLI::ParseError& error) {
+    return wrong_usage(help.name, error.what());
+  }
+  if (const auto left = app.remaining(); !left.empty()) return unexpected(app, help.name, left.front());
+  if (auto checked = check_options(options); !checked) return wrong_usage(help.name, checked.error().what);
+  return Command(std::move(options));
+}
+
+Result<Command> parse_record(const CommandHelp& help, std::vector<std::string> args) {
+  RecordOptions options;
+  const auto dashes = std::ranges::find(args, "--");
+  if (dashes != args.end()) {
+    options.command.assign(dashes + 1, args.end());
+    if (options.command.empty()) return wrong_usage(help.name, "no COMMAND follows --");
+    args.erase(dashes, args.end());
+  }
+  return parse(help, std::move(args), std::move(options), define_record);
+}
+
+template <class Options, void (*define)(CLI::App&, Options&)>
+Result<Command> parse_plain(const CommandHelp& help, std::vector<std::string> args) {
+  return parse(help, std::move(args), Options{}, define);
+}
+
+struct Parser {
+  std::string_view command;
+  Result<Command> (*parse)(const CommandHelp&, std::vector<std::string>);
+};
+constexpr Parser kParsers[] = {
+    {"record", parse_record},
+    {"dump", parse_plain<DumpOptions, define_dump>},
+    {"status", parse_plain<StatusOptions, define_status>},
+    {"stop", parse_plain<StopOptions, define_stop>},
+    {"info", parse_plain<InfoOptions, define_info>},
+    {"events", parse_plain<EventsOptions, define_events>},
+    {"check", parse_plain<CheckOptions, define_check>},
+    {"doctor", parse_plain<DoctorOptions, define_doctor>},
+    {"version", parse_plain<VersionOptions, define_version>},
+};
+
+Error unknown_command(std::string_view word) {
+  std::vector<std::string_view> names;
+  for (const Parser& parser : kParsers) names.push_back(parser.command);
+  const auto nearest = nearest_word(word, names);
+  return Error{Errc::kUsage, fmt::format("unknown command '{}'{}\nTry `kflight --help`.", escape_for_terminal(word),
+                                         nearest.empty() ? "" : fmt::format("; did you mean {}?", nearest))};
+}
+
+}  // namespace
+
+Result<Command> parse_command_line(std::span<const std::string> args) {
+  if (args.empty() || args[0] == "--help" || args[0] == "-h") return Command(HelpText{overview()});
+  std::string word = args[0];
+  std::vector<std::string> rest(args.begin() + 1, args.end());
+  if (word == "--version" || word == "-V") word = "version";
+  if (word == "help") {
+    if (rest.empty()) return Command(HelpText{overview()});
+    word = rest[0];
+    rest = {"--help"};
+  }
+  const auto* parser = std::ranges::find(kParsers, word, &Parser::command);
+  if (parser == std::end(kParsers)) return unknown_command(word);
+  return parser->parse(*find_command(word), std::move(rest));
+}
+
+}  // namespace kflight::cli

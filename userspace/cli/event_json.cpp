@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/event_json.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <type_traits>
+
+#include "base/escape.hpp"
+#include "cli/event_text.hpp"
+#include "dump/schema.hpp"
+#include "dump/syscalls.hpp"
+
+namespace kflight::cli {
+
+namespace {
+
+using dump::FieldInfo;
+using dump::Meaning;
+
+template <class T>
+void put_number(std::string& out, T value) {
+  const fmt::format_int text(value);
+  out.append(text.data(), text.size());
+}
+
+// Escaped for people first: whatever is no printable UTF-8 is \xNN in the text.
+void put_text(std::string& out, std::string_view untrusted) {
+  out += '"';
+  for (const char c : escape_for_terminal(untrusted)) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  out += '"';
+}
+
+void put_key(std::string& out, std::string_view name, std::string_view suffix = {}) {
+  out += ",\"";
+  out += name;
+  out += suffix;
+  out += "\":";
+}
+
+void put_call(std::string& out, const kf_sys& sys) {
+  constexpr std::size_t kTaken[] = {0, 1, 3, 4};  // by KF_ARGS_*
+  const std::size_t taken = kTaken[sys.args_taken & 3];
+  out += "{\"nr\":";
+  put_number(out, sys.nr);
+  out += ",\"abi\":";
+  put_number(out, sys.abi);
+  out += ",\"name\":";
+  put_text(out, dump::syscall_name(sys.nr, sys.abi));
+  out += ",\"args\":[";
+  for (std::size_t i = 0; i < taken; ++i) {
+    if (i > 0) out += ',';
+    put_number(out, sys.args[i]);
+  }
+  out += "]}";
+}
+
+template <class T>
+std::string name_of(Meaning meaning, T code, std::uint32_t abi) {
+  switch (meaning) {
+    case Meaning::kState:
+      return std::string(state_letter(static_cast<std::uint32_t>(code)));
+    case Meaning::kContext:
+      return std::string(context_name(static_cast<std::uint32_t>(code)));
+    case Meaning::kLoss:
+      return std::string(loss_reason(static_cast<std::uint32_t>(code)));
+    case Meaning::kStatus:
+      return exit_status_text(static_cast<std::uint32_t>(code));
+    case Meaning::kSyscall:
+      return dump::syscall_name(static_cast<std::uint32_t>(code), abi);
+    default:
+      return {};
+  }
+}
+
+bool is_code(Meaning meaning) {
+  return meaning == Meaning::kState || meaning == Meaning::kContext || meaning == Meaning::kLoss ||
+         meaning == Meaning::kStatus || meaning == Meaning::kSyscall;
+}
+
+template <class E>
+struct FieldWriter {
+  std::string& out;
+  const E& event;
+
+  void operator()(const FieldInfo& info, bool value) const {
+    put_key(out, info.name);
+    out += value ? "true" : "false";
+  }
+  void operator()(const FieldInfo& info, const Comm& value) const {
+    put_key(out, info.name);
+    put_text(out, value.view());
+  }
+  void operator()(const FieldInfo& info, std::string_view value) const {
+    put_key(out, info.name);
+    put_text(out, value);
+  }
+  void operator()(const FieldInfo& info, const std::array<std::uint64_t, 2>& values) const {
+    put_key(out, info.name);
+    out += '[';
+    put_number(out, values[0]);
+    out += ',';
+    put_number(out, values[1]);
+    out += ']';
+  }
+  void operator()(const FieldInfo& info, const kf_sys& value) const {
+    put_key(out, info.name);
+    bool there = true;
+    if constexpr (requires { event.has_sys; }) there = event.has_sys;
+    if constexpr (requires { event.has_args; }) there = event.has_args;
+    if (there)
+      put_call(out, value);
+    else
+      out += "null";
+  }
+  template <class T>
+  requires(std::is_integral_v<T> && !std::is_same_v<T, bool>) void operator()(const FieldInfo& info, T value) const {
+    put_key(out, info.name);
+    put_number(out, value);
+    if (!is_code(info.meaning)) return;
+    std::uint32_t abi = KF_ABI_NATIVE;
+    if constexpr (requires { event.abi; }) abi = event.abi;
+    bool has_name = true;
+    if constexpr (requires { event.waker_nr; }) has_name = info.meaning != Meaning::kSyscall || value < KF_WAKER_BIG_NR;
+    put_key(out, info.name, "_name");
+    if (has_name)
+      put_text(out, name_of(info.meaning, value, abi));
+    else
+      out += "null";
+  }
+};
+
+}  // namespace
+
+void append_event_json(std::string& out, const Event& event) {
+  std::visit(
+      [&]<class E>(const E& e) {
+        out += "{\"kind\":\"";
+        out += dump::Schema<E>::doc.kind;
+        out += '"';
+        dump::for_each_field(e, FieldWriter<E>{out, e});
+        out += "}\n";
+      },
+      event);
+}
+
+}  // namespace kflight::cli

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/event_text.hpp"
+
+#include <fmt/format.h>
+#include <sys/wait.h>
+
+#include <iterator>
+
+#include "base/escape.hpp"
+#include "base/units.hpp"
+#include "dump/schema.hpp"
+#include "dump/syscalls.hpp"
+
+namespace kflight::cli {
+
+namespace {
+
+constexpr std::size_t kTimeColumns = 14, kWallColumns = 29;
+
+template <std::size_t N>
+std::string_view word(const std::string_view (&words)[N], std::uint32_t code) {
+  return code < N && !words[code].empty() ? words[code] : "?";
+}
+
+template <class... Args>
+void put(std::string& out, fmt::format_string<Args...> format, Args&&... args) {
+  fmt::format_to(std::back_inserter(out), format, std::forward<Args>(args)...);
+}
+
+std::string span_text(std::uint64_t from_ns, std::uint64_t to_ns) {
+  return format_duration(static_cast<std::int64_t>(to_ns - from_ns));
+}
+
+// The part of a line that depends on the event's kind.
+class Details {
+ public:
+  Details(std::string& out, const DumpClock& clock, const ThreadNames& names)
+      : out_(out), clock_(clock), names_(names) {}
+
+  void operator()(const SwitchEvent& e) const {
+    out_ += state_letter(e.prev_state);
+    if (e.preempt) out_ += '+';
+    if (e.has_sys) put(out_, " {}", dump::describe_call(e.sys));
+    if (e.enter_ns != 0) put(out_, " for {}", span_text(e.enter_ns, e.ts_ns));
+    if (e.in_iowait) out_ += " iowait";
+    if (e.throttled) out_ += " throttled";
+    if (e.prev_prio != KF_DEFAULT_PRIO && e.tid != 0) put(out_, " prio {}", e.prev_prio);
+    out_ += " -> ";
+    names_.append(out_, e.next_tid);
+    if (e.next_prio != KF_DEFAULT_PRIO && e.next_tid != 0) put(out_, " prio {}", e.next_prio);
+  }
+  void operator()(const WakingEvent& e) const {
+    out_ += "wakes ";
+    names_.append(out_, e.wakee);
+    if (e.has_wakeup)
+      put(out_, " on cpu {} after {}", e.target_cpu, span_text(e.ts_ns, e.wakeup_ns));
+    else
+      put(out_, ", last on cpu {}", e.target_cpu);
+    if (e.ctx != KF_CTX_TASK)
+      put(out_, ", from {}", context_name(e.ctx));
+    else if (e.waker_nr < KF_WAKER_BIG_NR)
+      put(out_, ", in {}", dump::syscall_name(e.waker_nr));
+  }
+  void operator()(const WakeupEvent& e) const {
+    names_.append(out_, e.wakee);
+    put(out_, " waits for cpu {}{}{}", e.target_cpu, e.is_new ? ", new" : "", e.throttled ? ", throttled" : "");
+  }
+  void operator()(const MigrateEvent& e) const {
+    names_.append(out_, e.migrated_tid);
+    put(out_, " moves from cpu {} to {}", e.orig_cpu, e.dest_cpu);
+  }
+  void operator()(const ForkEvent& e) const {
+    put(out_, "creates {} {}:{}", e.is_thread ? "thread" : "process", escape_for_terminal(e.comm.view()), e.child_tid);
+    if (e.parent_tid != e.tid) put(out_, ", child of {}", e.parent_tid);
+  }
+  void operator()(const ExecEvent& e) const {
+    put(out_, "runs {} as {}", escape_for_terminal(e.filename), escape_for_terminal(e.comm.view()));
+    if (e.old_tid != e.new_tid) put(out_, ", was thread {}", e.old_tid);
+  }
+  void operator()(const ExitEvent& e) const {
+    if (e.exiting_tid != e.tid) put(out_, "thread {}: ", e.exiting_tid);
+    put(out_, "{}{}", exit_status_text(e.exit_code), e.group_dead ? ", the last thread of its process" : "");
+  }
+  void operator()(const RenameEvent& e) const {
+    names_.append(out_, e.renamed_tid);
+    put(out_, " is now {}", escape_for_terminal(e.comm.view()));
+  }
+  void operator()(const SyscallEvent& e) const {
+    if (e.has_args)
+      out_ += dump::describe_call(e.sys);
+    else
+      out_ += dump::syscall_name(e.nr, e.abi);
+    put(out_, " {}", dump::describe_result(e.nr, e.ret));
+    if (e.enter_ns != 0) put(out_, ", took {}", span_text(e.enter_ns, e.ts_ns));
+    if (e.was_switched_out) out_ += ", off the cpu meanwhile";
+  }
+  void operator()(const SyscallOpenEvent& e) const {
+    put(out_, "is in {}", dump::describe_call(e.sys));
+    if (e.enter_ns != 0) put(out_, " for {}", span_text(e.enter_ns, e.ts_ns));
+  }
+  void operator()(const LossEvent& e) const {
+    put(out_, "{} events of this cpu are missing since {} ({})", e.count == 0 ? "some" : format_count(e.count),
+        clock_.relative(e.from_ns), loss_reason(e.reason));
+  }
+  void operator()(const UnknownEvent& e) const {
+    put(out_, "kind {}, {} words: a newer kflight may know it", e.generic_kind, e.words);
+  }
+
+ private:
+  std::string& out_;
+  const DumpClock& clock_;
+  const ThreadNames& names_;
+};
+
+}  // namespace
+
+std::string_view state_letter(std::uint32_t code) {
+  // DK: D but killable; L: waits for a lock (PREEMPT_RT); W: being woken already.
+  static constexpr std::string_view kLetters[] = {"R", "S", "D", "DK", "I", "T", "t", "X", "L", "P", "W"};
+  return word(kLetters, code);
+}
+
+std::string_view context_name(std::uint32_t code) {
+  static constexpr std::string_view kNames[] = {"task", "softirq", "hardirq", "nmi"};
+  return word(kNames, code);
+}
+
+std::string_view loss_reason(std::uint32_t code) {
+  static constexpr std::string_view kReasons[] = {"ring full", "nested event", "file damaged"};
+  return word(kReasons, code);
+}
+
+std::string exit_status_text(std::uint32_t wait_status) {
+  const int status = static_cast<int>(wait_status);
+  if (WIFSIGNALED(status)) return fmt::format("killed by signal {}", WTERMSIG(status));
+  return fmt::format("exit {}", WEXITSTATUS(status));
+}
+
+void EventText::append_header(std::string& out) const {
+  put(out, "{:>{}} {:>3} {:>7} {:<15} {:<12} {}\n", "TIME", absolute_ ? kWallColumns : kTimeColumns, "CPU", "TID",
+      "COMM", "KIND", "DETAILS");
+}
+
+void EventText::append(std::string& out, const Event& event) {
+  const EventHead& at = head(event);
+  append_time(out, at.ts_ns);
+  if (std::holds_alternative<LossEvent>(event))
+    put(out, " {:>3} {:>7} {:<15} {:<12} ", at.cpu, "-", "-", "loss");
+  else
+    put(out, " {:>3} {:>7} {:<15} {:<12} ", at.cpu, at.tid, names_.of(at.tid), dump::doc_of(event).kind);
+  std::visit(Details(out, clock_, names_), event);
+  out += at.nested ? " (nested)\n" : "\n";
+}
+
+void EventText::append_time(std::string& out, std::uint64_t ts_ns) {
+  if (absolute_) return clock_.append_wall(out, ts_ns);
+  const std::size_t begin = out.size();
+  DumpClock::append_relative(out, static_cast<std::int64_t>(ts_ns - clock_.end_ns()));
+  if (out.size() - begin < kTimeColumns) out.insert(begin, kTimeColumns - (out.size() - begin), ' ');
+}
+
+}  // namespace kflight::cli

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/health.hpp"
+
+#include <fmt/format.h>
+#include <linux/capability.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <cstdint>
+#include <cstring>
+#include <fstream>
+#include <optional>
+#include <sstream>
+
+#include "base/errors.hpp"
+#include "base/escape.hpp"
+#include "base/units.hpp"
+#include "record/kernel_caps.hpp"
+#include "record/loader.hpp"
+#include "record/recorder_name.hpp"
+
+namespace kflight::cli {
+
+namespace {
+
+// First line of a small file; nullopt when it cannot be read.
+std::optional<std::string> read_line(const std::string& path) {
+  std::ifstream file(path);
+  std::string line;
+  if (!std::getline(file, line)) return std::nullopt;
+  return escape_for_terminal(line);
+}
+
+// ------------------------------------------------------------------ kernel
+
+Finding kernel() {
+  utsname name{};
+  ::uname(&name);
+  return {"kernel", Health::kOk, fmt::format("Linux {} {}", name.release, name.machine), ""};
+}
+
+Finding lockdown() {
+  const auto line = read_line("/sys/kernel/security/lockdown");
+  if (!line) return {"lockdown", Health::kOk, "not present", ""};
+  if (line->find("[confidentiality]") != line->npos)
+    return {"lockdown", Health::kFailed, *line,
+            "confidentiality mode forbids BPF programs to read kernel memory; boot with lockdown=integrity or none"};
+  return {"lockdown", Health::kOk, *line, ""};
+}
+
+void add_features(std::vector<Finding>& findings) {
+  const auto caps = record::read_kernel_caps();
+  if (!caps) {
+    findings.push_back({"BTF", Health::kFailed, "not readable", caps.error().what});
+    return;
+  }
+  findings.push_back({"BTF", Health::kOk, "/sys/kernel/btf/vmlinux", ""});
+  for (const record::Feature& feature : record::kernel_features(*caps)) {
+    const Health lacking = feature.required ? Health::kFailed : Health::kNote;
+    findings.push_back({feature.name, feature.present ? Health::kOk : lacking, feature.present ? "present" : "missing",
+                        feature.present ? "" : feature.meaning});
+  }
+}
+
+// ------------------------------------------------------------------ privileges
+
+struct Capability {
+  int number;
+  std::string_view name;
+  bool required;
+  std::string_view purpose;
+};
+constexpr Capability kCapabilities[] = {
+    {CAP_BPF, "CAP_BPF", true, "load BPF programs and maps"},
+    {CAP_PERFMON, "CAP_PERFMON", true, "attach to tracepoints and read kernel memory"},
+    {CAP_SYS_RESOURCE, "CAP_SYS_RESOURCE", false, "lift the locked-memory limit, on kernels before 5.11"},
+    {CAP_SYS_PTRACE, "CAP_SYS_PTRACE", false, "resolve file descriptors and programs of other users' processes"},
+    {CAP_DAC_READ_SEARCH, "CAP_DAC_READ_SEARCH", false, "read other users' entries in /proc"},
+    {CAP_KILL, "CAP_KILL", false, "pass signals on to a command of another user"},
+};
+
+std::uint64_t effective_capabilities() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with("CapEff:")) return std::strtoull(line.c_str() + std::strlen("CapEff:"), nullptr, 16);
+  return 0;
+}
+
+void add_privileges(std::vector<Finding>& findings) {
+  const std::uint64_t effective = effective_capabilities();
+  const auto has = [effective](int capability) { return (effective >> capability & 1) != 0; };
+  const bool admin = has(CAP_SYS_ADMIN);  // stands for CAP_BPF and CAP_PERFMON
+  for (const Capability& capability : kCapabilities) {
+    const bool present = has(capability.number) || (admin && capability.required);
+    const Health lacking = capability.required ? Health::kFailed : Health::kNote;
+    findings.push_back(
+        {std::string(capability.name), present ? Health::kOk : lacking, present ? "held" : "missing",
+         present ? "" : fmt::format("needed to {}; run as root, or grant it with setcap", capability.purpose)});
+  }
+}
+
+// The initial namespaces have fixed inode numbers.
+Finding pid_namespace() {
+  constexpr ino_t kInitialPidNamespace = 0xeffffffc;
+  struct stat info {};
+  if (::stat("/proc/self/ns/pid", &info) != 0)
+    return {"PID namespace", Health::kNote, errno_text(errno),
+            "is /proc mounted? --pid cannot be looked up without it"};
+  if (info.st_ino == kInitialPidNamespace) return {"PID namespace", Health::kOk, "the initial one", ""};
+  return {"PID namespace", Health::kNote, "not the initial one (a container?)",
+          "events carry the host's thread ids; run on the host, or with --pid=host, so that --pid means the same"};
+}
+
+// ------------------------------------------------------------------ limits and settings
+
+Finding locked_memory() {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_MEMLOCK, &limit);
+  const std::string found =
+      limit.rlim_cur == RLIM_INFINITY ? "unlimited" : format_bytes(static_cast<std::uint64_t>(limit.rlim_cur));
+  return {"locked memory", Health::kOk, found + " (matters before Linux 5.11 only; lifted when recording starts)", ""};
+}
+
+Finding bpf_statistics() {
+  const auto line = read_line("/proc/sys/kernel/bpf_stats_enabled");
+  if (line == "1")
+    return {"BPF statistics", Health::kNote, "on", "each BPF program run costs about 30 ns more while they are"};
+  return {"BPF statistics", Health::kOk, "off",
+          "the cost of BPF programs is not measured; sysctl kernel.bpf_stats_enabled=1 does"};
+}
+
+Finding unprivileged_bpf() {
+  const auto line = read_line("/proc/sys/kernel/unprivileged_bpf_disabled");
+  return {"unprivileged BPF", Health::kOk,
+          line == "0" ? "allowed (kflight does not use it)" : "disabled (kflight does not need it)", ""};
+}
+
+Finding runtime_directory() {
+  const std::string path = record::runtime_directory();
+  std::string existing = path;
+  while (existing.size() > 1 && ::access(existing.c_str(), F_OK) != 0) {
+    const auto slash = existing.find_last_of('/');
+    existing = slash == 0 || slash == existing.npos ? "/" : existing.substr(0, slash);
+  }
+  if (::access(existing.c_str(), W_OK) == 0)
+    return {"runtime directory", Health::kOk, path + (existing == path ? "" : " (will be created)"), ""};
+  return {"runtime directory", Health::kFailed, fmt::format("{}: {}", path, errno_text(errno)),
+          "dump, status and stop need it; run as root, or set KFLIGHT_RUNTIME_DIR to a directory of yours"};
+}
+
+// ------------------------------------------------------------------ the proof
+
+Finding load_programs() {
+  constexpr std::uint64_t kRingBytes = 256 << 10;
+  constexpr std::uint32_t kOpenCalls = 1024;
+  kf_config config{};
+  config.syscalls = KF_SYSCALLS_ALL;
+  config.follow = 1;
+  const auto start = std::chrono::steady_clock::now();
+  const auto loaded = record::Loader::load(config, kRingBytes, kOpenCalls);
+  if (!loaded) return {"loading the BPF programs", Health::kFailed, "the kernel refused", loaded.error().what};
+  const auto took = std::chrono::steady_clock::now() - start;
+  return {"loading the BPF programs", Health::kOk,
+          fmt::format("the kernel's verifier accepted all, in {}", format_duration(std::chrono::nanoseconds(took))),
+          ""};
+}
+
+}  // namespace
+
+std::vector<Finding> examine_machine() {
+  std::vector<Finding> findings{kernel(), load_programs()};
+  add_privileges(findings);
+  findings.push_back(pid_namespace());
+  findings.push_back(lockdown());
+  findings.push_back(unprivileged_bpf());
+  findings.push_back(locked_memory());
+  findings.push_back(bpf_statistics());
+  findings.push_back(runtime_directory());
+  add_features(findings);
+  return findings;
+}
+
+}  // namespace kflight::cli
