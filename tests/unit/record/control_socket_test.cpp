@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
+#include <array>
 #include <cstdlib>
 #include <cstring>
 #include <latch>
@@ -198,8 +199,8 @@ TEST_F(ControlSocket, ARepliedStopStillReachesItsClient) {
 
 TEST_F(ControlSocket, SilentClientsHoldUpNobodyAndAreDropped) {
   const auto server = serve_echo("a");
-  std::vector<UniqueFd> silent;
-  for (int i = 0; i < 7; ++i) silent.push_back(connect_raw("a"));
+  std::array<UniqueFd, 7> silent;
+  for (auto& fd : silent) fd = connect_raw("a");
   ASSERT_EQ(::send(silent[0].get(), "half a requ", 11, MSG_NOSIGNAL), 11);
   EXPECT_EQ(ask("a", "1"), "1");
   for (const auto& fd : silent) EXPECT_EQ(read_all(fd), "");  // returns when the server hangs up
@@ -207,10 +208,10 @@ TEST_F(ControlSocket, SilentClientsHoldUpNobodyAndAreDropped) {
 
 TEST_F(ControlSocket, TooManyClientsAreToldSo) {
   const auto server = serve_echo("a");
-  std::vector<UniqueFd> silent;
-  for (int i = 0; i < 8; ++i) silent.push_back(connect_raw("a"));
+  std::array<UniqueFd, 8> silent;
+  for (auto& fd : silent) fd = connect_raw("a");
   EXPECT_THAT(ask("a", "1"), HasSubstr("busy with other requests"));
-  silent.pop_back();
+  silent.back().reset();
   std::string reply;
   while (reply != "1") reply = ask("a", "1");  // until the server has noticed
 }

@@ -25,6 +25,11 @@ struct Record {
   std::size_t bytes() const { return sizeof head + head.n_words * sizeof(kf_u64); }
 };
 
+// What stands at word `i` of a chunk: differs between neighbours, and from chunk to chunk.
+kf_u64 nth_word(const kf_chunk& chunk, std::uint64_t i) {
+  return kf_pack_wakeup(1000, static_cast<kf_u32>((std::uint64_t{7} * chunk.seq + i) % 50), chunk.lane, 0, 0);
+}
+
 // Makes chunks of a few lanes as the kernel would: numbered, 1 us per event.
 class Kernel {
  public:
@@ -34,12 +39,11 @@ class Kernel {
     record.head = {
         .magic = KF_CHUNK_MAGIC, .lane = lane, .n_words = n_words, .seq = sent.chunks++, .cur_tid = lane + 1u};
     record.head.base_ns = now_ns_;
-    now_ns_ += n_words * 1000u;
+    now_ns_ += std::uint64_t{1000} * n_words;
     record.head.last_ns = now_ns_;
     record.head.events_before = std::exchange(sent.events, sent.events + n_words);
     record.head.n_events = record.head.n_hits = n_words;
-    for (std::size_t i = 0; i < n_words; ++i)
-      record.words[i] = kf_pack_wakeup(1000, static_cast<kf_u32>(record.head.seq * 7 + i) % 50, lane, 0, 0);
+    for (std::size_t i = 0; i < n_words; ++i) record.words[i] = nth_word(record.head, i);
     return record;
   }
   void sleep(std::chrono::nanoseconds time) { now_ns_ += static_cast<std::uint64_t>(time.count()); }
@@ -73,8 +77,7 @@ void read_piece(std::span<const std::byte> piece, Take take) {
     ASSERT_EQ(chunk.magic, KF_CHUNK_MAGIC);
     ASSERT_LE(bytes, piece.size());
     const auto* words = reinterpret_cast<const kf_u64*>(&chunk + 1);
-    for (std::size_t i = 0; i < chunk.n_words; ++i)
-      ASSERT_EQ(words[i], kf_pack_wakeup(1000, static_cast<kf_u32>(chunk.seq * 7 + i) % 50, chunk.lane, 0, 0));
+    for (std::size_t i = 0; i < chunk.n_words; ++i) ASSERT_EQ(words[i], nth_word(chunk, i));
     take(chunk);
     piece = piece.subspan(bytes);
   }
@@ -218,7 +221,7 @@ TEST(Window, RefusesMalformedRecordsWithoutHarm) {
   window->append(&record, 10);
   window->append(&record, record.bytes() - 8);
   record.head.n_words = 5000;
-  window->append(&record, sizeof record.head + 5000 * 8);
+  window->append(&record, sizeof record.head + std::size_t{5000} * 8);
   record.head.n_words = 20;
   record.head.magic = 0;
   append(*window, record);
@@ -362,48 +365,6 @@ TEST(WindowPin, EveryPinnedChunkIsIntactWhileRecordingGoesOn) {
   asker.join();
   const auto stats = window->stats();
   EXPECT_EQ(stats.events_evicted + stats.info.events, stats.events_appended);
-}
-
-TEST(Arena, DroppedPagesComeBackEmptyAndSurplusEndsAtTheWindowsSize) {
-  auto arena = Arena::create(kSmall);
-  ASSERT_TRUE(arena);
-  std::vector<Arena::SegmentId> taken;
-  while (const auto id = arena->take()) {
-    arena->segment(*id).front() = std::byte{1};
-    taken.push_back(*id);
-  }
-  EXPECT_EQ(taken.size(), 2 * arena->window_segments());
-  for (const auto id : taken) arena->give_back(id);
-  std::size_t dropped = 0;
-  while (const auto id = arena->take_surplus()) {
-    Arena::drop_pages(arena->segment(*id));
-    EXPECT_EQ(arena->segment(*id).front(), std::byte{0});
-    arena->give_back_cold(*id);
-    ++dropped;
-  }
-  EXPECT_EQ(dropped, arena->window_segments());
-  EXPECT_EQ(arena->segments_in_use(), 0u);
-}
-
-TEST(DropLog, OneEntryPerLaneAndEpisodeAndBounded) {
-  DropLog log;
-  kf_chunk chunk{.lane = 3, .base_ns = 100, .last_ns = 200, .n_events = 5};
-  log.add(chunk);
-  chunk.base_ns = 200, chunk.last_ns = 300;
-  log.add(chunk);
-  ASSERT_EQ(log.since(0).size(), 1u);
-  EXPECT_EQ(log.since(0)[0].from_ns, 100u);
-  EXPECT_EQ(log.since(0)[0].to_ns, 300u);
-  EXPECT_EQ(log.since(0)[0].count, 10u);
-  log.end_episode();
-  log.add(chunk);
-  EXPECT_EQ(log.since(0).size(), 2u);
-  EXPECT_TRUE(log.since(301).empty());
-  for (int i = 0; i < 5000; ++i) {
-    log.end_episode();
-    log.add(chunk);
-  }
-  EXPECT_LE(log.since(0).size(), 1024u);
 }
 
 }  // namespace
