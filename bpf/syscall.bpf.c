@@ -24,7 +24,13 @@ int kf_sys_enter(u64 *ctx) {
   return 0;
 }
 
-static __always_inline u32 matching_rules(u32 nr, u64 dur, s64 ret) {
+/* FUTEX_WAIT, FUTEX_WAIT_BITSET and FUTEX_WAIT_REQUEUE_PI with a timeout: a timer or an idle worker, no lock. */
+static __always_inline bool timed_futex_wait(struct pt_regs *regs) {
+  u32 command = regs_arg1(regs) & 0x7f;
+  return (command == 0 || command == 9 || command == 11) && regs_arg3(regs);
+}
+
+static __always_inline u32 matching_rules(struct pt_regs *regs, u32 nr, u64 dur, s64 ret) {
   u32 candidates = config.rules_of_nr[nr & (KF_SYS_TABLE - 1)];
   u32 matched = 0;
   if (!candidates) return 0;
@@ -32,6 +38,7 @@ static __always_inline u32 matching_rules(u32 nr, u64 dur, s64 ret) {
     const volatile struct kf_rule *rule = &config.rules[i];
     if (!(candidates >> i & 1) || dur < rule->min_ns || dur >= rule->max_ns) continue;
     if (rule->match_ret && ret != rule->ret) continue;
+    if (rule->futex_nr && rule->futex_nr == nr && timed_futex_wait(regs)) continue;
     matched |= 1u << i;
   }
   return matched;
@@ -106,7 +113,7 @@ int kf_sys_exit(u64 *ctx) {
   nr = native_nr(nr);
 
   if (config.n_rules && abi == KF_ABI_NATIVE && enter_ns && nr < KF_SYS_TABLE) {
-    u32 rules = matching_rules(nr, dur, ret);
+    u32 rules = matching_rules(regs, nr, dur, ret);
     if (rules) send_call(regs, KF_CTL_SYSCALL, rules, nr, abi, enter_ns, now, ret);
   }
   if (watched_count) {
@@ -124,6 +131,7 @@ int kf_sys_exit(u64 *ctx) {
   u32 args = nr >= KF_SYS_NR_ESCAPE || abi != KF_ABI_NATIVE || (!parked && taken != KF_ARGS_NONE);
   struct batch *b = this_batch();
   if (!b || !kf_begin_at(&s, b, tid, now)) return 0;
+  dur = enter_ns ? s.now - enter_ns : KF_DUR_UNKNOWN; /* an interrupt since `now` may have moved the lane's time on */
   u64 *out = s.out;
   u32 n = kf_put_syscall(out, s.dt, nr, dur, ret, parked, args);
   if (args) {

@@ -460,7 +460,7 @@ struct kf_rule {
   kf_u64 max_ns;    /* ... and < max_ns */
   kf_s64 ret;       /* ... and, with match_ret, the result is exactly this (a negative errno) */
   kf_u32 match_ret;
-  kf_u32 reserved;
+  kf_u32 futex_nr;  /* not 0: calls of this number that are futex waits with a timeout do not count */
 };
 
 struct kf_config {

@@ -55,6 +55,7 @@ void TriggerSet::fill(kf_config& config) const {
     out.max_ns = rule.max_ns;
     out.match_ret = rule.error_number.has_value();
     out.ret = -static_cast<kf_s64>(rule.error_number.value_or(0));
+    if (rule.leaves_out_waits()) out.futex_nr = dump::syscall_nr("futex").value_or(0);
     config.n_rules = *kernel_rule + 1;
     for (std::uint32_t nr = 0; nr < KF_SYS_TABLE; ++nr)
       if (applies_to(rule, nr)) config.rules_of_nr[nr] |= static_cast<kf_u8>(1u << *kernel_rule);
