@@ -51,12 +51,13 @@ TraceBuilder& TraceBuilder::queued(std::uint32_t tid, std::uint16_t cpu) {
   return *this;
 }
 
-TraceBuilder& TraceBuilder::named(std::uint32_t tid, const char* comm) {
-  kf_base_task& task = base(tid);
-  task.known |= KF_BASE_IDENTITY;
-  task.tgid = tid;
+TraceBuilder& TraceBuilder::named(std::uint32_t tid, const char* comm, std::uint32_t flags) {
+  kf_task& task = tasks_.emplace_back();
+  task.tid = task.tgid = tid;
+  task.start_ns = 1;
+  task.flags = flags;
+  task.state = KF_ST_SLEEP;
   std::copy_n(Comm::from(comm).bytes.begin(), KF_COMM_BYTES, task.comm);
-  if (task.out_ns == 0 && task.fork_ns == 0) task.fork_ns = 1;
   return *this;
 }
 
@@ -178,7 +179,7 @@ std::uint32_t TraceBuilder::current(std::uint16_t cpu) const {
 }
 
 model::Timeline TraceBuilder::timeline(std::uint64_t begin_ns, std::uint64_t end_ns) const {
-  model::TraceFacts facts{begin_ns, end_ns, base_tasks_, base_lanes_, {}, {}};
+  model::TraceFacts facts{begin_ns, end_ns, base_tasks_, base_lanes_, tasks_, {}};
   model::TimelineBuilder builder(facts);
   for (const model::BlockRequest& request : requests_) builder.add(request);
   auto caused = caused_.begin();

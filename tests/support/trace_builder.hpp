@@ -54,7 +54,8 @@ class TraceBuilder {
   TraceBuilder& sleeps(std::uint32_t tid, const SwitchSpec& spec = {.state = KF_ST_SLEEP});
   // A runnable one, on the queue of a CPU.
   TraceBuilder& queued(std::uint32_t tid, std::uint16_t cpu);
-  TraceBuilder& named(std::uint32_t tid, const char* comm);
+  // What the snapshot at the dump says of it; `flags` are KF_TASK_*.
+  TraceBuilder& named(std::uint32_t tid, const char* comm, std::uint32_t flags = 0);
 
   TraceBuilder& switch_to(std::uint32_t next, const SwitchSpec& spec = {});
   TraceBuilder& waking(std::uint32_t tid, const WakeSpec& spec = {});
@@ -98,6 +99,7 @@ class TraceBuilder {
   std::vector<model::BlockRequest> requests_;
   std::vector<kf_base_task> base_tasks_;
   std::vector<kf_base_lane> base_lanes_;
+  std::vector<kf_task> tasks_;
 };
 
 kf_sys call_named(const char* name, const std::array<std::uint64_t, 4>& args = {});

@@ -30,7 +30,7 @@ struct WorkedExample {
         .sleeps(J)
         .queued(Z, 0)
         .queued(Z2, 1);
-    t.named(T, "T").named(S, "S").named(H, "H").named(J, "jbd2").named(Z, "Z").named(Z2, "Z'").named(M, "M");
+    t.named(T, "T").named(S, "S").named(H, "H").named(J, "jbd2", KF_TASK_KTHREAD).named(Z, "Z").named(Z2, "Z'").named(M, "M");
     const std::uint32_t write =
         t.request({us(3000), us(3100), us(20250), model::kNoThread, static_cast<std::uint32_t>(kVda)});
 

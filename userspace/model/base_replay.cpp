@@ -162,10 +162,12 @@ void TimelineBuilder::apply_snapshot(std::uint32_t tid, const Snapshot& snapshot
 void TimelineBuilder::learn_identity(const kf_base_task& task) {
   const ThreadId id = threads_.get(task.tid);
   Thread& thread = threads_[id];
-  if (!(task.known & KF_BASE_IDENTITY) || thread.tgid != 0) return;
-  thread.tgid = task.tgid;
-  thread.start_ns = task.start_ns;
-  thread.cgroup_id = task.cgroup_id;
+  if (!(task.known & KF_BASE_IDENTITY)) return;
+  if (thread.start_ns == 0) {
+    thread.tgid = task.tgid;
+    thread.start_ns = task.start_ns;
+    thread.cgroup_id = task.cgroup_id;
+  }
   learn_first_name(thread, task.comm);
 }
 

@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 
@@ -133,24 +132,22 @@ std::string_view wait_kind_name(WaitKind kind) {
   return kNames[static_cast<std::size_t>(kind)];
 }
 
-std::string call_name(const Thread& thread, const Interval& interval) {
-  const Call* call = call_of(thread, interval);
-  return call ? dump::syscall_name(call->nr, call->abi) : std::string{};
-}
-
 std::string wait_object(const Thread& thread, const Interval& blocked) {
   const Call* call = call_of(thread, blocked);
-  if (!call) return std::string(wait_kind_name(wait_kind(thread, blocked)));
-  const std::string name = dump::syscall_name(call->nr, call->abi);
-  const KindRow* row = row_of(*call);
-  if (!row || call->args_taken == KF_ARGS_NONE) return name;
+  return call ? describe_call(*call) : std::string(wait_kind_name(wait_kind(thread, blocked)));
+}
+
+std::string describe_call(const Call& call) {
+  const std::string name = dump::syscall_name(call.nr, call.abi);
+  const KindRow* row = row_of(call);
+  if (!row || call.args_taken == KF_ARGS_NONE) return name;
   switch (row->first) {
     case First::kFd:
-      return fmt::format("{} fd {}", name, static_cast<std::int32_t>(call->arg0));
+      return fmt::format("{} fd {}", name, static_cast<std::int32_t>(call.arg0));
     case First::kAddress:
-      return fmt::format("{} {:#x}", name, call->arg0);
+      return fmt::format("{} {:#x}", name, call.arg0);
     case First::kPid:
-      return fmt::format("{} pid {}", name, static_cast<std::int32_t>(call->arg0));
+      return fmt::format("{} pid {}", name, static_cast<std::int32_t>(call.arg0));
     case First::kNothing:
       return name;
   }
@@ -182,12 +179,6 @@ std::int64_t timeout_ms(const Call& call) {
   const bool epoll = row->call == "epoll_wait" || row->call == "epoll_pwait";
   if (epoll && call.args_taken >= KF_ARGS_0123) return static_cast<std::int32_t>(call.arg3);
   return -1;
-}
-
-bool waits_for_work(WaitKind kind) {
-  constexpr WaitKind kKinds[] = {WaitKind::kPoll,  WaitKind::kNetwork, WaitKind::kKernelThread,
-                                 WaitKind::kSleep, WaitKind::kSignal,  WaitKind::kChild};
-  return std::find(std::begin(kKinds), std::end(kKinds), kind) != std::end(kKinds);
 }
 
 }  // namespace kflight::model

@@ -36,11 +36,12 @@ enum class WaitKind : std::uint8_t {
 WaitKind wait_kind(const Thread& thread, const Interval& blocked);
 std::string_view wait_kind_name(WaitKind kind);
 
-// The call by its name; "" when the interval has none.
-std::string call_name(const Thread& thread, const Interval& interval);
 // What a wait is on, as far as the call's first argument says: "futex 0x7f2c..", "read fd 7", "fsync fd 3",
 // "nanosleep", "page fault", "disk", a kind's name where there is no call.
 std::string wait_object(const Thread& thread, const Interval& blocked);
+
+// "read fd 7", as wait_object() puts it.
+std::string describe_call(const Call& call);
 
 // Calls that hand data to a socket and may run the receiver's softirq on the way.
 bool is_send_call(std::uint16_t nr);
@@ -48,8 +49,5 @@ bool is_send_call(std::uint16_t nr);
 bool returned_timeout(const Call& call);
 // Milliseconds a finite timeout allows, as far as the call holds it as a number; negative: unknown or infinite.
 std::int64_t timeout_ms(const Call& call);
-
-// A wait for work rather than for the end of some work: not latency.
-bool waits_for_work(WaitKind kind);
 
 }  // namespace kflight::model

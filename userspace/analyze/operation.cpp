@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "analyze/operation.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "dump/syscalls.hpp"
+#include "model/names.hpp"
+
+namespace kflight::analyze {
+
+using model::Call;
+using model::kNone;
+using model::Thread;
+using model::ThreadId;
+
+namespace {
+
+Operation of_call(const model::Timeline& timeline, ThreadId id, std::uint32_t index) {
+  const Thread& thread = timeline.thread(id);
+  const Call& call = thread.calls[index];
+  Operation op;
+  op.thread = id;
+  op.begin_ns = call.begin_ns;
+  op.end_ns = call.returned() ? call.end_ns : std::max(timeline.end_ns(), call.begin_ns);
+  op.call = index;
+  op.in_flight = !call.returned();
+  if (call.returned()) op.ret = call.ret;
+  return op;
+}
+
+// The call that fired, by what the trigger says and, where the events know more, by them.
+Result<Operation> of_trigger(const model::Trace& trace) {
+  const model::Timeline& timeline = trace.timeline();
+  const Cause& cause = trace.meta().cause;
+  const ThreadId id = timeline.find_thread(cause.tid, cause.enter_ns);
+  if (id == model::kNoThread)
+    return Error{Errc::kNotFound,
+                 fmt::format("explain: the thread {} whose call fired the trigger has no event in the window; "
+                             "choose another operation with --op or --tid (--list shows them)",
+                             cause.tid)};
+  const Thread& thread = timeline.thread(id);
+  Operation op;
+  op.thread = id;
+  op.begin_ns = cause.enter_ns;
+  op.end_ns = cause.exit_ns != 0 ? cause.exit_ns : timeline.end_ns();
+  op.in_flight = cause.exit_ns == 0;
+  if (!op.in_flight) op.ret = cause.ret;
+  op.what = dump::syscall_name(cause.nr, cause.abi);
+  const auto call = std::find_if(thread.calls.begin(), thread.calls.end(), [&cause](const Call& c) {
+    return c.enter_known() && c.begin_ns == cause.enter_ns && c.nr == cause.nr;
+  });
+  if (call != thread.calls.end()) {
+    const Operation seen = of_call(timeline, id, static_cast<std::uint32_t>(call - thread.calls.begin()));
+    op.call = seen.call;
+    op.what = model::describe_call(*call);
+    if (op.in_flight) op = Operation{id, seen.begin_ns, seen.end_ns, seen.call, op.what, seen.in_flight, seen.ret};
+  }
+  op.end_ns = std::max(op.begin_ns, op.end_ns);
+  return op;
+}
+
+Result<Operation> of_thread(const model::Trace& trace, const OperationChoice& choice) {
+  const model::Timeline& timeline = trace.timeline();
+  Operation op;
+  op.begin_ns = choice.from_ns.value_or(timeline.begin_ns());
+  op.end_ns = choice.to_ns.value_or(timeline.end_ns());
+  if (op.begin_ns >= op.end_ns)
+    return Error{Errc::kUsage, "explain: the interval is empty: --from must lie before --to"};
+  op.thread = timeline.find_thread(*choice.tid, op.begin_ns);
+  if (op.thread == model::kNoThread)
+    return Error{Errc::kNotFound,
+                 fmt::format("explain: no event of thread {} is in this dump; `kflight info` lists the "
+                             "target's threads",
+                             *choice.tid)};
+  return op;
+}
+
+bool is_target(const model::Trace& trace, const Thread& thread) {
+  return thread.is_target || trace.meta().config.everyone;
+}
+
+}  // namespace
+
+std::vector<Operation> slowest_operations(const model::Trace& trace, std::size_t most) {
+  const model::Timeline& timeline = trace.timeline();
+  const bool has_target = std::any_of(timeline.threads().begin(), timeline.threads().end(),
+                                      [&trace](const Thread& thread) { return is_target(trace, thread); });
+  struct Candidate {
+    bool waits;
+    std::uint64_t length_ns;
+    ThreadId thread;
+    std::uint32_t call;
+  };
+  std::vector<Candidate> all;
+  for (ThreadId id = 0; id < timeline.threads().size(); ++id) {
+    const Thread& thread = timeline.thread(id);
+    if (has_target && !is_target(trace, thread)) continue;
+    for (std::uint32_t i = 0; i < thread.calls.size(); ++i) {
+      const Call& call = thread.calls[i];
+      const bool open = !call.returned() && i + 1u == thread.calls.size();
+      if (!call.enter_known() || !(call.returned() || open)) continue;
+      const std::uint64_t end_ns = call.returned() ? call.end_ns : timeline.end_ns();
+      if (end_ns > call.begin_ns) all.push_back({dump::expected_to_block(call.nr), end_ns - call.begin_ns, id, i});
+    }
+  }
+  const auto slower = [](const Candidate& a, const Candidate& b) {
+    return a.waits != b.waits ? b.waits : a.length_ns > b.length_ns;
+  };
+  const std::size_t kept = std::min(most, all.size());
+  std::partial_sort(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(kept), all.end(), slower);
+  std::vector<Operation> out;
+  for (std::size_t i = 0; i < kept; ++i) {
+    out.push_back(of_call(timeline, all[i].thread, all[i].call));
+    out.back().what = model::describe_call(timeline.thread(all[i].thread).calls[all[i].call]);
+  }
+  return out;
+}
+
+Result<Operation> choose_operation(const model::Trace& trace, const OperationChoice& choice) {
+  if (choice.tid) return of_thread(trace, choice);
+  if (choice.from_ns || choice.to_ns)
+    return Error{Errc::kUsage, "explain: --from and --to are times of one thread: add --tid"};
+  if (!choice.op && trace.meta().cause.has_call) return of_trigger(trace);
+  const std::size_t number = choice.op.value_or(1);
+  const std::vector<Operation> slowest = slowest_operations(trace, std::max<std::size_t>(number, 1));
+  if (number >= 1 && number <= slowest.size()) return slowest[number - 1];
+  if (slowest.empty())
+    return Error{Errc::kNotFound,
+                 "explain: this dump holds no call with a known beginning; record with --syscalls slow "
+                 "or all, or name a thread with --tid"};
+  return Error{Errc::kUsage, fmt::format("explain: there is no operation {}; the list has {} (--list shows it)", number,
+                                         slowest.size())};
+}
+
+}  // namespace kflight::analyze
