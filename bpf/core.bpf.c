@@ -9,6 +9,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 const volatile struct kf_config config = {};
 
 struct batches_map batches SEC(".maps");
+struct causes_map causes SEC(".maps");
 struct nested_map nesteds SEC(".maps");
 struct calls_map calls SEC(".maps");
 struct parked_map parked SEC(".maps");

@@ -52,6 +52,29 @@ struct nested {
   u64 words[KF_EVENT_WORDS_MAX];
 };
 
+/* What a CPU is doing in interrupt context, one note per level, so that a hard interrupt does not wipe out what the softirq
+ * it interrupted had noted; and which kworker runs which work. Kept by cause.bpf.c, copied by every waking. */
+struct cause {
+  u32 kind; /* KF_CAUSE_* */
+  u32 detail;
+  u32 words;
+  u32 reserved;
+  u64 args[2];
+};
+enum { LEVEL_SOFT = 0, LEVEL_HARD = 1 };
+struct cause_register {
+  struct cause level[2];
+  u64 work_function;
+  u32 work_tid; /* the note counts while this kworker is current */
+  u32 reserved;
+};
+
+struct causes_map {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, u32);
+  __type(value, struct cause_register);
+};
 struct batches_map {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
   __uint(max_entries, 1);
@@ -111,6 +134,7 @@ struct rings_map { /* one data ring per config.cpus_per_ring CPUs */
 };
 
 extern struct batches_map batches SEC(".maps");
+extern struct causes_map causes SEC(".maps");
 extern struct nested_map nesteds SEC(".maps");
 extern struct calls_map calls SEC(".maps");
 extern struct parked_map parked SEC(".maps");
@@ -160,6 +184,11 @@ static __noinline void kf_send(struct batch *b, u32 flags) {
   b->events = 0;
   b->hits = 0;
   b->wake_tid = 0;
+}
+
+static __always_inline struct cause_register *this_causes(void) {
+  u32 zero = 0;
+  return bpf_map_lookup_elem(&causes, &zero);
 }
 
 /* Where the next event's words go. */

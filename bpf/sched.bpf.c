@@ -68,6 +68,26 @@ int kf_sched_switch(u64 *ctx) {
   return 0;
 }
 
+/* Cause kind, detail and words of a waking in this context; the words go to out. */
+static __always_inline u64 put_cause(u64 *out, u32 context, u32 waker_tid, u32 *words) {
+  *words = 0;
+  if (!config.causes) return 0;
+  struct cause_register *causes = this_causes();
+  if (!causes) return 0;
+  if (context == KF_CTX_TASK) {
+    if (causes->work_tid != waker_tid || !waker_tid) return 0;
+    out[0] = causes->work_function;
+    *words = 1;
+    return kf_pack_waking2(0, 0, 0, KF_CAUSE_WORK, 0, 1);
+  }
+  struct cause *c = &causes->level[context == KF_CTX_HARDIRQ ? LEVEL_HARD : LEVEL_SOFT];
+  if (!c->kind) return 0;
+  out[0] = c->args[0];
+  out[1] = c->args[1];
+  *words = c->words & 3;
+  return kf_pack_waking2(0, 0, 0, c->kind, c->detail, c->words);
+}
+
 SEC("tp_btf/sched_waking")
 int kf_sched_waking(u64 *ctx) {
   struct task_struct *wakee = (struct task_struct *)ctx[0];
@@ -87,13 +107,15 @@ int kf_sched_waking(u64 *ctx) {
   }
   if (!kf_begin(&s, waker->pid)) return 0;
   s.out[0] = kf_pack_waking(s.dt, wakee_tid, context, 0, task_cpu(wakee));
-  s.out[1] = kf_pack_waking2(0, waker_nr, wakee->prio, KF_CAUSE_NONE, 0, 0);
+  u32 words;
+  u64 cause = put_cause(s.out + 2, context, waker->pid, &words);
+  s.out[1] = kf_pack_waking2(0, waker_nr, wakee->prio, 0, 0, 0) | cause;
   if (!s.nested) {
     s.batch->wake_tid = wakee_tid;
     s.batch->wake_at = s.batch->n;
     s.batch->wake_ns = s.now;
   }
-  kf_end(&s, 2);
+  kf_end(&s, 2 + words);
   return 0;
 }
 

@@ -131,6 +131,57 @@ struct task_struct___throttled {
   bool throttled; /* since 6.18 */
 };
 
+struct irqaction {
+  int irq;
+};
+
+struct timer_list {
+  void (*function)(struct timer_list *);
+};
+
+struct hrtimer_clock_base {
+  int clockid;
+};
+
+struct hrtimer {
+  s64 _softexpires;
+  void *function;
+  struct hrtimer_clock_base *base;
+};
+
+struct gendisk {
+  int major;
+  int first_minor;
+};
+
+struct request_queue {
+  struct gendisk *disk; /* since 5.17; before, request.rq_disk */
+};
+
+struct request {
+  struct request_queue *q;
+  u64 start_time_ns;
+  u64 io_start_time_ns;
+};
+
+struct request___pre517 {
+  struct gendisk *rq_disk;
+};
+
+struct sock_common {
+  __be32 skc_daddr;
+  __be32 skc_rcv_saddr;
+  unsigned short skc_family;
+};
+
+struct sock {
+  struct sock_common __sk_common;
+};
+
+struct work_struct {
+  void *func;
+};
+
 struct linux_binprm {
   const char *filename;
 };

@@ -44,6 +44,7 @@ struct ProbeSet {
   Syscalls syscalls = Syscalls::kAuto;
   Scope scope = Scope::kSystem;
   std::chrono::nanoseconds slow_floor = std::chrono::microseconds(100);
+  bool causes = true;  // every waking by an interrupt says why: timer, disk, network, which work
   static ProbeSet defaults() { return {}; }
 };
 

@@ -281,6 +281,34 @@ KF_INLINE kf_u64 kf_pack_prio(kf_u32 prev_prio, kf_u32 next_prio, kf_u32 prev_po
 /* cause kind: what the waking CPU was doing, from the per-CPU cause register. 5 bits, append only.
  * detail (17 bits) and up to two further words hold what the kind needs. */
 #define KF_CAUSE_NONE 0        /* nothing noted: no interrupt, or causes are off */
+#define KF_CAUSE_IRQ 1         /* device interrupt; detail: its number */
+#define KF_CAUSE_SOFTIRQ 2     /* detail: vector, as in include/linux/interrupt.h */
+#define KF_CAUSE_HRTIMER 3     /* detail: KF_TIMER_* | clock id << 4; word 1: when it was to expire, ns of that clock */
+#define KF_CAUSE_TIMER 4       /* low-resolution timer; detail: KF_TIMER_* */
+#define KF_CAUSE_BLOCK 5       /* a block request completed; detail: major << 9 | minor, KF_DEV_UNKNOWN when it does not
+                                  fit; word 1: start, word 2: issue to the driver (0: not known), CLOCK_MONOTONIC ns */
+#define KF_CAUSE_NET_RX 6      /* network receive; detail: KF_NET_* */
+#define KF_CAUSE_WORK 7        /* a kworker's work item; word 1: address of its function */
+#define KF_CAUSE_IPI 8         /* detail: KF_IPI_* */
+
+#define KF_TIMER_OTHER 0u
+#define KF_TIMER_SLEEP 1u      /* hrtimer_wakeup, process_timeout: the sleeper's own timeout */
+#define KF_TIMER_TIMERFD 2u
+#define KF_TIMER_POSIX 3u      /* timer_create(2) */
+#define KF_TIMER_ITIMER 4u     /* setitimer(2) */
+#define KF_TIMER_QUOTA 5u      /* the period of a cgroup's CPU quota begins */
+#define KF_TIMER_WORK 6u       /* delayed work */
+#define KF_TIMER_CLASSES 7
+
+#define KF_DEV_UNKNOWN 0x1ffffu
+#define KF_NET_UNKNOWN 0u      /* no socket was told yet */
+#define KF_NET_LOOPBACK 1u     /* both ends of the socket are this host */
+#define KF_NET_REMOTE 2u
+
+#define KF_IPI_LOCAL_TIMER 1u
+#define KF_IPI_RESCHEDULE 2u
+#define KF_IPI_CALL 3u
+#define KF_IPI_IRQ_WORK 4u
 
 KF_INLINE kf_u64 kf_pack_waking(kf_u64 dt, kf_u32 wakee, kf_u32 ctx, kf_u32 merged, kf_u32 cpu) {
   return kf_word_compact(KF_EV_WAKING, dt,
@@ -480,9 +508,13 @@ struct kf_config {
   kf_u32 has_task_pt_regs;    /* kernel: bpf_task_pt_regs exists (5.15) */
   kf_u32 has_preempt_count;   /* kernel: preempt_count_delta is known, so a waker's context is */
   kf_u32 has_rdonly_cast;     /* kernel: bpf_rdonly_cast exists (6.2), memory is read without a helper call */
+  kf_u32 causes;              /* keep the cause register */
+  kf_u32 reserved2;
   kf_u32 parked_slots;        /* a power of two; 0: this kernel has no compare-and-swap in BPF (5.12), use the hash map */
   kf_u32 reserved;
   kf_s64 preempt_count_delta; /* address of a CPU's preempt count minus that of its run queue, both per-CPU variables */
+  kf_u64 timer_functions[KF_TIMER_CLASSES + 1]; /* by KF_TIMER_*: addresses of timer handlers, 0 where not known; the
+                                                    last one is process_timeout, a second KF_TIMER_SLEEP */
   struct kf_rule rules[KF_RULES_MAX];
   kf_u8 sys_args[KF_SYS_TABLE];       /* KF_ARGS_* per native call */
   kf_u8 rules_of_nr[KF_SYS_TABLE];    /* bit set of the rules that apply to a native call */

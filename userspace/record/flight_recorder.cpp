@@ -27,6 +27,7 @@
 #include "record/open_calls.hpp"
 #include "record/rate.hpp"
 #include "record/target_set.hpp"
+#include "record/timer_functions.hpp"
 #include "record/triggers.hpp"
 #include "record/window.hpp"
 
@@ -132,6 +133,8 @@ kf_config FlightRecorder::Impl::make_config() const {
   wire.flush_age_ns = kFlushAgeNs;
   wire.slow_floor_ns = static_cast<std::uint64_t>(config.probes.slow_floor.count());
   for (std::uint32_t nr = 0; nr < KF_SYS_TABLE; ++nr) wire.sys_args[nr] = dump::args_class(nr);
+  wire.causes = config.probes.causes;
+  if (wire.causes) std::ranges::copy(timer_functions(), wire.timer_functions);
   triggers->fill(wire);
   return wire;
 }

@@ -109,7 +109,12 @@ struct Loader::Impl {
 namespace {
 
 bool wanted(const Probe& probe, const kf_config& config) {
-  return probe.use != ProbeUse::kSyscalls || config.syscalls != KF_SYSCALLS_OFF;
+  switch (probe.use) {
+    case ProbeUse::kAlways: return true;
+    case ProbeUse::kCauses: return config.causes;
+    case ProbeUse::kSyscalls: return config.syscalls != KF_SYSCALLS_OFF;
+  }
+  return false;
 }
 
 }  // namespace

@@ -11,6 +11,7 @@ namespace kflight::record {
 
 enum class ProbeUse {
   kAlways,
+  kCauses,    // unless causes are off
   kSyscalls,  // only when the target's calls are timed (--syscalls slow or all)
 };
 
@@ -34,6 +35,29 @@ inline constexpr std::array kProbes = {
           "the first wait of a new thread has no beginning"},
     Probe{"kf_sched_migrate_task", "sched_migrate_task", ProbeUse::kAlways, false,
           "moves of waiting threads between CPUs are not seen"},
+    // The first wakings of a recording may lack their cause.
+    Probe{"kf_irq_entry", "irq_handler_entry", ProbeUse::kCauses, false, "wakings by devices do not say which"},
+    Probe{"kf_irq_exit", "irq_handler_exit", ProbeUse::kCauses, false, "wakings by devices do not say which"},
+    Probe{"kf_softirq_entry", "softirq_entry", ProbeUse::kCauses, false, "wakings by softirqs do not say which"},
+    Probe{"kf_softirq_exit", "softirq_exit", ProbeUse::kCauses, false, "wakings by softirqs do not say which"},
+    Probe{"kf_hrtimer_entry", "hrtimer_expire_entry", ProbeUse::kCauses, false, "wakings by timers are told from other interrupts by the call they end"},
+    Probe{"kf_hrtimer_exit", "hrtimer_expire_exit", ProbeUse::kCauses, false, "wakings by timers are told from other interrupts by the call they end"},
+    Probe{"kf_timer_entry", "timer_expire_entry", ProbeUse::kCauses, false, "wakings by low-resolution timers look like other softirqs"},
+    Probe{"kf_timer_exit", "timer_expire_exit", ProbeUse::kCauses, false, "wakings by low-resolution timers look like other softirqs"},
+    Probe{"kf_block_complete", "block_rq_complete", ProbeUse::kCauses, false, "the disk behind a wait is not named"},
+    Probe{"kf_sk_data_ready", "sk_data_ready", ProbeUse::kCauses, false, "senders over loopback are told by their call only"},
+    Probe{"kf_work_start", "workqueue_execute_start", ProbeUse::kCauses, false, "the work of a kworker is not named"},
+    Probe{"kf_work_end", "workqueue_execute_end", ProbeUse::kCauses, false, "the work of a kworker is not named"},
+    Probe{"kf_local_timer_entry", "local_timer_entry", ProbeUse::kCauses, false, "wakings by this vector have no cause"},
+    Probe{"kf_local_timer_exit", "local_timer_exit", ProbeUse::kCauses, false, "wakings by this vector have no cause"},
+    Probe{"kf_reschedule_entry", "reschedule_entry", ProbeUse::kCauses, false, "wakings by this vector have no cause"},
+    Probe{"kf_reschedule_exit", "reschedule_exit", ProbeUse::kCauses, false, "wakings by this vector have no cause"},
+    Probe{"kf_call_function_entry", "call_function_entry", ProbeUse::kCauses, false, "wakings by this vector have no cause"},
+    Probe{"kf_call_function_exit", "call_function_exit", ProbeUse::kCauses, false, "wakings by this vector have no cause"},
+    Probe{"kf_call_function_single_entry", "call_function_single_entry", ProbeUse::kCauses, false, "wakings by this vector have no cause"},
+    Probe{"kf_call_function_single_exit", "call_function_single_exit", ProbeUse::kCauses, false, "wakings by this vector have no cause"},
+    Probe{"kf_irq_work_entry", "irq_work_entry", ProbeUse::kCauses, false, "wakings by this vector have no cause"},
+    Probe{"kf_irq_work_exit", "irq_work_exit", ProbeUse::kCauses, false, "wakings by this vector have no cause"},
     Probe{"kf_sys_enter", "sys_enter", ProbeUse::kSyscalls, true, "syscalls cannot be timed"},
     Probe{"kf_sys_exit", "sys_exit", ProbeUse::kSyscalls, true, "syscalls cannot be timed"},
 };
