@@ -24,6 +24,27 @@ bool loses_events(const kf_loss& loss) { return loss.kind == KF_LOSS_RECURSION |
 
 }  // namespace
 
+// Who leaves CPUs, and where somebody else leaves than came.
+struct DumpSurvey::ThreadSurvey {
+  struct BrokenStay {
+    std::uint32_t tid;
+    std::uint16_t cpu;
+    std::uint64_t from_ns, to_ns;
+  };
+  std::vector<BrokenStay> broken;
+  std::unordered_set<std::uint32_t> leavers;
+
+  void switched(const SwitchEvent& e) {
+    if (e.nested) return;
+    if (last_.cpu == e.cpu && last_.next_tid != e.tid) broken.push_back({last_.next_tid, e.cpu, last_.ts_ns, e.ts_ns});
+    leavers.insert(e.tid);
+    last_ = e;
+  }
+
+ private:
+  SwitchEvent last_{{.cpu = 0xffff}};  // of the lane being read
+};
+
 DumpSurvey::DumpSurvey(const Dump& d) : dump(d) {
   const RecordedConfig& config = dump.meta().config;
   system_scope = config.scope != "target";
@@ -42,41 +63,64 @@ DumpSurvey::DumpSurvey(const Dump& d) : dump(d) {
 void DumpSurvey::survey_chunks() {
   std::vector<dump::ChunkRef> sorted(dump.chunks().begin(), dump.chunks().end());
   duplicate_chunks = dump::sort_by_lane(sorted, dump.base_lanes());
+  ThreadSurvey threads;
   const dump::ChunkRef* before = nullptr;
   for (const dump::ChunkRef& chunk : sorted) {
-    const kf_chunk& head = *chunk.head;
-    const bool follows = before && dump::same_source(*before, chunk) && !dump::is_nested(head);
-    if (follows && head.seq == before->head->seq + 1 &&
-        head.events_before != before->head->events_before + before->head->n_events)
-      number_problems.push_back(
-          about(head, fmt::format("{} events precede it by its own count, {} by its predecessor's", head.events_before,
-                                  before->head->events_before + before->head->n_events)));
-    if (follows && head.base_ns < before->head->last_ns)
-      content_problems.push_back(about(head, "begins before the previous one of its CPU ends"));
-
-    dump::ChunkCursor cursor(head, chunk.words);
-    for (Event event; cursor.next(event);) {
-      if (const auto* exec = std::get_if<ExecEvent>(&event); exec && exec->old_tid != exec->new_tid)
-        renamed.insert({exec->old_tid, exec->new_tid});
-      if (const auto* fork = std::get_if<ForkEvent>(&event); fork && covered.contains(fork->parent_tid))
-        covered.insert(fork->child_tid);
-    }
-    events += cursor.decoded();
-    ++chunks;
-    if (cursor.damaged())
-      content_problems.push_back(about(head, fmt::format("cannot be decoded after its event {}", cursor.decoded())));
-    else if (cursor.decoded() != head.n_events)
-      content_problems.push_back(
-          about(head, fmt::format("holds {} events, its header says {}", cursor.decoded(), head.n_events)));
-    else if (cursor.now_ns() != head.last_ns)
-      content_problems.push_back(about(head, "its last event is not at the time its header says"));
-    if (cursor.damaged()) losses.add(head.lane, head.base_ns, head.last_ns);
+    if (before && dump::same_source(*before, chunk) && !dump::is_nested(*chunk.head))
+      compare_neighbours(*before->head, *chunk.head);
+    survey_events(chunk, threads);
     before = &chunk;
   }
+  find_hidden_threads(threads);
   for (const LossEvent& loss : dump::find_losses(sorted, dump.base_lanes())) {
     losses.add(loss.cpu, loss.from_ns, loss.ts_ns);
     if (loss.reason == 0) lost_in_rings += loss.count;
     if (loss.reason == 1) lost_nested += loss.count;
+  }
+}
+
+void DumpSurvey::compare_neighbours(const kf_chunk& before, const kf_chunk& head) {
+  const std::uint64_t through = before.events_before + before.n_events;
+  if (head.seq == before.seq + 1 && head.events_before != through)
+    number_problems.push_back(about(head, fmt::format("{} events precede it by its own count, {} by its predecessor's",
+                                                      head.events_before, through)));
+  if (head.base_ns < before.last_ns)
+    content_problems.push_back(about(head, "begins before the previous one of its CPU ends"));
+}
+
+void DumpSurvey::survey_events(const dump::ChunkRef& chunk, ThreadSurvey& threads) {
+  const kf_chunk& head = *chunk.head;
+  dump::ChunkCursor cursor(head, chunk.words);
+  for (Event event; cursor.next(event);) {
+    if (const auto* e = std::get_if<SwitchEvent>(&event))
+      threads.switched(*e);
+    else if (const auto* exec = std::get_if<ExecEvent>(&event); exec && exec->old_tid != exec->new_tid)
+      renamed.insert({exec->old_tid, exec->new_tid});
+    else if (const auto* fork = std::get_if<ForkEvent>(&event); fork && covered.contains(fork->parent_tid))
+      covered.insert(fork->child_tid);
+  }
+  events += cursor.decoded();
+  ++chunks;
+  if (cursor.damaged()) {
+    content_problems.push_back(about(head, fmt::format("cannot be decoded after its event {}", cursor.decoded())));
+    losses.add(head.lane, head.base_ns, head.last_ns);
+  } else if (cursor.decoded() != head.n_events) {
+    content_problems.push_back(
+        about(head, fmt::format("holds {} events, its header says {}", cursor.decoded(), head.n_events)));
+  } else if (cursor.now_ns() != head.last_ns) {
+    content_problems.push_back(about(head, "its last event is not at the time its header says"));
+  }
+}
+
+// Some systems keep a supervisor's threads out of the reach of BPF: others are seen switching to them, but while one of
+// them runs, nothing is recorded on its CPU, and no snapshot shows it. To us that is a hole like any other.
+void DumpSurvey::find_hidden_threads(const ThreadSurvey& threads) {
+  std::unordered_set<std::uint32_t> listed;
+  for (const kf_task& task : dump.tasks()) listed.insert(task.tid);
+  for (const ThreadSurvey::BrokenStay& stay : threads.broken) {
+    if (stay.tid == 0 || threads.leavers.contains(stay.tid) || listed.contains(stay.tid) || listed.empty()) continue;
+    losses.add(stay.cpu, stay.from_ns, stay.to_ns);
+    ++hidden_stays;
   }
 }
 

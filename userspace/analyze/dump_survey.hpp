@@ -28,6 +28,7 @@ struct DumpSurvey {
   std::uint64_t lost_in_rings = 0;  // as the chunks' numbers tell
   std::uint64_t lost_nested = 0;
   std::uint64_t duplicate_chunks = 0;
+  std::uint64_t hidden_stays = 0;          // times a CPU was given to a thread that the kernel hides from BPF programs
   std::vector<Evidence> number_problems;   // of chunk numbers and counts
   std::vector<Evidence> content_problems;  // of chunks that do not hold what their header says
 
@@ -42,7 +43,12 @@ struct DumpSurvey {
   }
 
  private:
+  struct ThreadSurvey;
+
   void survey_chunks();
+  void compare_neighbours(const kf_chunk& before, const kf_chunk& head);
+  void survey_events(const dump::ChunkRef& chunk, ThreadSurvey& threads);
+  void find_hidden_threads(const ThreadSurvey& threads);
   void note_losses();
   void set_interval();
 };

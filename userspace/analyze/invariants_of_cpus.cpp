@@ -58,6 +58,8 @@ class OneThreadPerCpu final : public Invariant {
   void finish() override {
     threads_.for_each([this](std::uint32_t tid, Thread& thread) { settle(tid, thread); });
     tally_.remark("switches in the wrong order by less than 1 us: the clock was being adjusted", clock_steps_);
+    tally_.remark("a CPU ran a thread that this system hides from BPF programs, and was not seen meanwhile",
+                  survey_.hidden_stays);
   }
 
  private:

@@ -73,9 +73,8 @@ std::string as_text(const CheckReport& report, const Dump& dump, const std::stri
                    0, 0, columns) +
          "\n";
   for (const InvariantReport& one : report.invariants) {
-    append_line(out, columns, short_verdict(one.verdict), one.name, one.proves);
-    const std::string what = one.why_not.empty() ? numbers(one) : fmt::format("not applicable: {}", one.why_not);
-    append_line(out, columns, "", "", what);
+    append_line(out, columns, short_verdict(one.verdict), one.name,
+                fmt::format("{} ({})", one.proves, one.why_not.empty() ? numbers(one) : one.why_not));
     for (const analyze::Remark& remark : one.remarks)
       append_line(out, columns, "", "", fmt::format("{}: {}", remark.what, format_count(remark.count)));
     for (const Evidence& evidence : one.evidence) append_evidence(out, evidence, clock, names);

@@ -3,6 +3,7 @@
 // cmd_doctor.cpp - `kflight doctor`: can this machine record, with these privileges? Says it first, then why. The last
 // word has the kernel itself: the BPF programs are loaded, not attached, and removed again.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <nlohmann/json.hpp>
 
@@ -22,15 +23,27 @@ std::string_view mark(Health health) {
   return kMarks[static_cast<std::size_t>(health)];
 }
 
+// Nothing to say about these but that they are there: they share a line.
+bool is_plain(const Finding& finding) {
+  return finding.health == Health::kOk && finding.advice.empty() &&
+         (finding.found == "held" || finding.found == "present");
+}
+
 std::string as_text(const std::vector<Finding>& findings, bool can_record) {
   Report report(terminal_columns(), kLabelColumns);
-  report.line("", can_record ? "Recording will work here." : "Recording will NOT work here; see what FAILED below.")
-      .blank();
+  std::vector<std::string> plain;
   for (const Finding& finding : findings) {
+    if (is_plain(finding)) {
+      plain.push_back(finding.name);
+      continue;
+    }
     report.fact(mark(finding.health), "{}: {}", finding.name, finding.found);
     if (!finding.advice.empty()) report.line("", "-> " + finding.advice);
   }
-  return report.text();
+  report.fact(mark(Health::kOk), "present: {}", fmt::join(plain, ", "));
+  return fmt::format("{}\n{}",
+                     can_record ? "Recording will work here.\n" : "Recording will NOT work here: see FAILED below.\n",
+                     report.text());
 }
 
 std::string as_json(const std::vector<Finding>& findings, bool can_record) {

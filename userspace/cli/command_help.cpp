@@ -11,7 +11,7 @@ namespace kflight::cli {
 namespace {
 
 constexpr CommandHelp kCommands[] = {
-    {"record", "Attach to a program, keep the last seconds, dump them when a trigger fires",
+    {"record", "Keep a program's last seconds, dump them when it is slow",
      "kflight record TARGET... [OPTIONS]\n"
      "kflight record [OPTIONS] -- COMMAND [ARGS...]",
      R"(A trigger is written without spaces:
@@ -51,8 +51,7 @@ Examples:
 Examples:
   kflight stop
   kflight stop --name web)"},
-    {"info", "Show what a dump holds: what fired, the call, the window, losses, own cost",
-     "kflight info FILE [OPTIONS]",
+    {"info", "Show what a dump holds: what fired, which call, how much is there", "kflight info FILE [OPTIONS]",
      R"(Examples:
   kflight info kflight-web-1.kfr
   kflight info --json kflight-web-1.kfr | jq .cause)"},

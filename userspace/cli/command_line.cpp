@@ -43,9 +43,16 @@ class HelpFormatter final : public CLI::Formatter {
 
   std::string make_positionals(const CLI::App*) const override { return {}; }
 
+  std::string make_group(std::string group, bool positional, std::vector<const CLI::Option*> options) const override {
+    std::string out = fmt::format("{}:\n", group);
+    for (const CLI::Option* option : options) out += make_option(option, positional);
+    return out;
+  }
+
   std::string make_option(const CLI::Option* option, bool positional) const override {
-    const std::string left = fmt::format("  {}{}{}", make_option_name(option, positional),
-                                         option->get_type_name().empty() ? "" : " ", option->get_type_name());
+    const std::string value = option->get_type_name();
+    const std::string left = fmt::format("  {}{}{}{}", option->get_snames().empty() ? "    " : "",
+                                         spaced(make_option_name(option, positional)), value.empty() ? "" : " ", value);
     const std::string right = wrap_text(option->get_description(), kHelpIndent, kHelpIndent, kHelpWidth);
     if (left.size() + 2 > kHelpIndent) return fmt::format("{}\n{:{}}{}\n", left, "", kHelpIndent, right);
     return fmt::format("{:<{}}{}\n", left, kHelpIndent, right);
@@ -57,40 +64,47 @@ class HelpFormatter final : public CLI::Formatter {
   }
 
  private:
+  // "-o,--out" -> "-o, --out"
+  static std::string spaced(std::string names) {
+    if (const auto comma = names.find(','); comma != names.npos) names.insert(comma + 1, 1, ' ');
+    return names;
+  }
+
   const CommandHelp& help_;
 };
 
 // ------------------------------------------------------------------ values
 
-// A value whose text `parse` judges. Given twice, it is refused.
-template <class T, class Parse>
-CLI::Option* add_value(CLI::App& app, const char* flags, T& out, const char* type, const std::string& doc,
-                       Parse parse) {
-  const auto take = [&out, parse](const std::vector<std::string>& texts) {
-    if (texts.size() > 1) throw CLI::ValidationError(fmt::format("it is given {} times; give it once", texts.size()));
-    auto value = parse(std::string_view(texts.front()));
-    if (!value) throw CLI::ValidationError(value.error().what);
-    out = *std::move(value);
+// "-o,--out" -> "--out"
+std::string long_name(std::string_view flags) { return std::string(flags.substr(flags.rfind(',') + 1)); }
+
+// Options whose text `parse` judges. One that must not be repeated has `once` set.
+template <class Parse, class Store>
+CLI::Option* add_parsed(CLI::App& app, const char* flags, const char* type, const std::string& doc, bool once,
+                        Parse parse, Store store) {
+  const auto take = [name = long_name(flags), once, parse, store](const std::vector<std::string>& texts) {
+    if (once && texts.size() > 1)
+      throw CLI::ValidationError(fmt::format("{} is given {} times; give it once", name, texts.size()));
+    for (const std::string& text : texts) {
+      auto value = parse(std::string_view(text));
+      if (!value) throw CLI::ValidationError(fmt::format("{}: {}", name, value.error().what));
+      store(*std::move(value));
+    }
     return true;
   };
   auto* option = app.add_option(flags, take, doc);
   return option->type_name(type)->expected(1, 1)->type_size(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
 }
 
-// The same for one that may be repeated.
+template <class T, class Parse>
+CLI::Option* add_value(CLI::App& app, const char* flags, T& out, const char* type, const std::string& doc,
+                       Parse parse) {
+  return add_parsed(app, flags, type, doc, true, parse, [&out](auto value) { out = std::move(value); });
+}
 template <class T, class Parse>
 CLI::Option* add_values(CLI::App& app, const char* flags, std::vector<T>& out, const char* type, const std::string& doc,
                         Parse parse) {
-  const auto take = [&out, parse](const std::vector<std::string>& texts) {
-    for (const std::string& text : texts) {
-      auto value = parse(std::string_view(text));
-      if (!value) throw CLI::ValidationError(value.error().what);
-      out.push_back(*std::move(value));
-    }
-    return true;
-  };
-  auto* option = app.add_option(flags, take, doc);
-  return option->type_name(type)->expected(1, 1)->type_size(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  return add_parsed(app, flags, type, doc, false, parse, [&out](auto value) { out.push_back(std::move(value)); });
 }
 
 Error bad_value(std::string_view what, std::string_view text, std::string_view why) {
@@ -134,7 +148,9 @@ Result<std::string> parse_absolute_path(std::string_view text) {
   std::error_code error;
   const auto path = std::filesystem::absolute(text, error);
   if (error) return bad_value("path", text, error.message());
-  return path.lexically_normal().string();
+  std::string absolute = path.lexically_normal().string();
+  while (absolute.size() > 1 && absolute.back() == '/') absolute.pop_back();
+  return absolute;
 }
 
 Result<std::chrono::nanoseconds> parse_plain_duration(std::string_view text) { return parse_duration(text); }
@@ -184,6 +200,7 @@ auto one_of(const std::pair<std::string_view, T> (&words)[N]) {
 constexpr std::pair<std::string_view, Syscalls> kSyscallsWords[] = {
     {"auto", Syscalls::kAuto}, {"all", Syscalls::kAll}, {"slow", Syscalls::kSlow}, {"blocked", Syscalls::kBlocked}};
 constexpr std::pair<std::string_view, Scope> kScopeWords[] = {{"system", Scope::kSystem}, {"target", Scope::kTarget}};
+constexpr std::pair<std::string_view, bool> kOnOffWords[] = {{"on", true}, {"off", false}};
 constexpr std::pair<std::string_view, bool> kFormatWords[] = {{"text", false}, {"jsonl", true}};
 
 // ------------------------------------------------------------------ commands
@@ -208,14 +225,15 @@ void define_record(CLI::App& app, RecordOptions& o) {
   add_values(app, "-t,--trigger", o.triggers, "SPEC", "dump when this happens, see below (repeatable)",
              parse_trigger_text)
       ->group(dumps);
-  add_value(app, "-o,--out", o.out_dir, "DIR", "directory for the dumps (.)", parse_text)->group(dumps);
+  add_value(app, "-o,--out", o.out_dir, "DIR", "directory for the dumps (.)", parse_absolute_path)->group(dumps);
   add_value(app, "--post", o.post, "TIME", "record this much longer after a trigger (500ms)", parse_plain_duration)
       ->group(dumps);
   add_value(app, "--cooldown", o.cooldown, "TIME",
             "at least this much between two dumps of the same trigger; what fires meanwhile is counted (30s)",
             parse_plain_duration)
       ->group(dumps);
-  add_value(app, "--max-dumps", o.max_dumps, "N", "stop dumping after N dumps (no limit)", parse_count)->group(dumps);
+  add_value(app, "--max-dumps", o.max_dumps, "N", "end after N dumps by triggers (no limit)", parse_count)
+      ->group(dumps);
   add_value(app, "--max-dump-bytes", o.max_dump_bytes, "SIZE",
             "remove this run's oldest dumps when all take more than SIZE (no limit)", parse_plain_bytes)
       ->group(dumps);
@@ -319,7 +337,7 @@ Result<> check_options(const RecordOptions& o) {
   if (o.all && o.scope == Scope::kTarget)
     return usage("--scope target with --all is the same as --scope system; leave out --scope");
   if (o.max_dumps != 0 && o.triggers.empty())
-    return usage("--max-dumps limits what triggers write, and there is no --trigger; add one or leave it out");
+    return usage("--max-dumps counts what triggers write, and there is no --trigger; add one or leave it out");
   return {};
 }
 
@@ -381,6 +399,9 @@ Result<Command> parse_record(const CommandHelp& help, std::vector<std::string> a
     args.erase(dashes, args.end());
   }
   return parse(help, std::move(args), std::move(options), define_record);
+  } catch (const CLI::ArgumentMismatch& error) {
+    const std::string what = error.what();
+    return wrong_usage(help.name, fmt::format("{}: its value is missing", what.substr(0, what.find(':'))));
 }
 
 template <class Options, void (*define)(CLI::App&, Options&)>
@@ -391,6 +412,7 @@ Result<Command> parse_plain(const CommandHelp& help, std::vector<std::string> ar
 struct Parser {
   std::string_view command;
   Result<Command> (*parse)(const CommandHelp&, std::vector<std::string>);
+  KF_TRY_ASSIGN(options.out_dir, parse_absolute_path("."));
 };
 constexpr Parser kParsers[] = {
     {"record", parse_record},

@@ -102,7 +102,7 @@ class Summary {
     report_.fact("fired", "{}{}", cause.trigger.empty() ? "not known" : safe(cause.trigger),
                  cause.merged > 0 ? fmt::format(" ({} more firings meanwhile)", format_count(cause.merged)) : "");
     if (cause.fired_ns != 0)
-      report_.fact("at", "{}, {} s before the window's end", clock_.wall(cause.fired_ns),
+      report_.fact("at", "{} ({} s from the window's end)", clock_.wall(cause.fired_ns),
                    clock_.relative(cause.fired_ns));
     if (!cause.note.empty()) report_.fact("note", "{}", safe(cause.note));
     if (!cause.has_call) return;
@@ -112,12 +112,13 @@ class Summary {
   }
 
   void call(const Cause& cause) {
-    report_.line("call", safe(dump::describe_call(cause.nr, cause.abi, cause.args)) +
-                             (cause.call_in_flight ? "" : " " + dump::describe_result(cause.nr, cause.ret)));
+    report_.line("call", safe(dump::describe_call(cause.nr, cause.abi, cause.args)));
     if (!cause.fd_path.empty()) report_.fact("file", "{}", safe(cause.fd_path));
-    if (cause.call_in_flight || cause.enter_ns == 0) return;
-    report_.fact("took", "{}, from {} to {}", duration(cause.exit_ns - cause.enter_ns), clock_.relative(cause.enter_ns),
-                 clock_.relative(cause.exit_ns));
+    if (cause.call_in_flight) return;
+    const std::string result = dump::describe_result(cause.nr, cause.ret);
+    if (cause.enter_ns == 0) return report_.fact("result", "{}; when the call began is not known", result), void();
+    report_.fact("result", "{} after {}, from {} to {}", result, duration(cause.exit_ns - cause.enter_ns),
+                 clock_.relative(cause.enter_ns), clock_.relative(cause.exit_ns));
     reach(cause.enter_ns);
   }
 
@@ -197,8 +198,7 @@ class Summary {
       const std::string since = call.enter_ns == 0 || call.enter_ns > dump_.window_end_ns()
                                     ? ""
                                     : ", for " + duration(dump_.window_end_ns() - call.enter_ns);
-      report_.fact(shown++ == 0 ? "in flight" : "", "{}:{} {}{}",
-                   comm_of(call), call.tid, text_of(call), since);
+      report_.fact(shown++ == 0 ? "in flight" : "", "{}:{} {}{}", comm_of(call), call.tid, text_of(call), since);
     }
   }
 

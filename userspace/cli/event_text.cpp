@@ -52,10 +52,8 @@ class Details {
   void operator()(const WakingEvent& e) const {
     out_ += "wakes ";
     names_.append(out_, e.wakee);
-    if (e.has_wakeup)
-      put(out_, " on cpu {} after {}", e.target_cpu, span_text(e.ts_ns, e.wakeup_ns));
-    else
-      put(out_, ", last on cpu {}", e.target_cpu);
+    put(out_, "{} cpu {}", e.has_wakeup ? " on" : ", last on", e.target_cpu);
+    if (e.has_wakeup && e.wakeup_ns != e.ts_ns) put(out_, " after {}", span_text(e.ts_ns, e.wakeup_ns));
     if (e.ctx != KF_CTX_TASK)
       put(out_, ", from {}", context_name(e.ctx));
     else if (e.waker_nr < KF_WAKER_BIG_NR)

@@ -44,7 +44,7 @@ struct RecordOptions {
   std::uint64_t ring_bytes = 8ull << 20;
   std::optional<std::chrono::nanoseconds> duration;  // stop by itself after this
 
-  std::string out_dir = ".";
+  std::string out_dir = ".";  // the command line makes it absolute
   std::string name = "default";
   bool json = false;
   bool quiet = false;

@@ -191,6 +191,15 @@ TEST_F(Check, ThreadOnTwoCpusWithinAClockStep_IsNoViolation) {
   ASSERT_EQ(report.remarks.size(), 1u);
 }
 
+TEST_F(Check, ThreadThatIsHiddenFromBpf_LeavesAHole) {
+  file.task(5, "five", 9ms);
+  file.add(
+      cpu0.after(1us).switch_to(70, KF_ST_RUNNING).after(1us).current(8).waking(6).after(1us).switch_to(9).build());
+  const InvariantReport report = check("one-thread-per-cpu");
+  EXPECT_EQ(report.verdict, Verdict::kOk) << said(report);
+  EXPECT_EQ(report.remarks.at(0).count, 1u);
+}
+
 TEST_F(Check, EventOfAThreadThatIsNotThere_IsViolated) {
   file.add(cpu0.after(1us).switch_to(7).after(1us).current(8).waking(9).build());
   expect_violated("current-task", "thread 8 acts on this CPU, but the last switch put 7 there");
