@@ -186,7 +186,8 @@ record::SessionOptions session_options(const RecordOptions& options) {
   recorder.max_bytes = options.max_bytes;
   recorder.ring_bytes = options.ring_bytes;
   recorder.target = {.pids = options.pids, .comm_globs = options.comm_globs, .everyone = options.all, .follow = options.follow};
-  recorder.probes = {.syscalls = options.syscalls, .scope = options.scope, .slow_floor = options.slow_floor};
+  recorder.probes = {.syscalls = options.syscalls, .scope = options.scope, .slow_floor = options.slow_floor,
+                     .causes = options.causes};
   for (const std::string& text : options.triggers) recorder.triggers.push_back({text});
   return session;
 }

@@ -55,6 +55,16 @@ Examples:
      R"(Examples:
   kflight info kflight-web-1.kfr
   kflight info --json kflight-web-1.kfr | jq .cause)"},
+    {"explain", "Say where the time of a slow operation went, and who caused it", "kflight explain FILE [OPTIONS]",
+     R"(Explains the call that fired the trigger, or the slowest one, along the chain of
+threads and devices that held it up. The rows add up to its duration exactly;
+what is not certain is marked as inferred or unknown. Times as in `events`.
+
+Examples:
+  kflight explain dump.kfr
+  kflight explain dump.kfr --list
+  kflight explain dump.kfr --tid 1234 --from -300ms --to -200ms
+  kflight explain --folded dump.kfr | flamegraph.pl > chain.svg)"},
     {"events", "Print the events of a dump", "kflight events FILE [OPTIONS]",
      R"(Times are seconds before the window's end. A TIME is -2s or -500ms (before the
 window's end), 12:34:56.789 or "2026-01-31 12:34:56.789" (wall clock, local
@@ -104,9 +114,9 @@ std::string overview() {
     out += fmt::format("  {:<9}{}\n", command.name, wrap_text(command.summary, 11, 11, 80));
   out +=
       "\nStart here:\n"
-      "  kflight doctor                                          can this machine record?\n"
-      "  kflight record --pid PID --trigger 'syscall>100ms'      wait for a slow call\n"
-      "  kflight info FILE                                       what was it?\n"
+      "  kflight doctor                                      can this machine record?\n"
+      "  kflight record --pid PID --trigger 'syscall>100ms'  wait for a slow call\n"
+      "  kflight explain FILE                                what held it up?\n"
       "\n`kflight COMMAND --help` shows a command's options with examples.\n"
       "Exit status: 0 done, 1 failed, 2 wrong usage, 3 check found violations.\n";
   return out;

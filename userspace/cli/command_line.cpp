@@ -251,6 +251,10 @@ void define_record(CLI::App& app, RecordOptions& o) {
             one_of(kScopeWords))
       ->group(probes);
 
+  add_value(app, "--causes", o.causes, "on|off",
+            "note why an interrupt wakes somebody: timer, disk, network, which work (on)", one_of(kOnOffWords))
+      ->group(probes);
+
   const char* window = "Window";
   add_value(app, "--min-age", o.min_age, "TIME", "keep at least this much, as far as it fits (10s)",
             parse_positive_duration)
@@ -291,6 +295,19 @@ void define_stop(CLI::App& app, StopOptions& o) { add_recorder_name(app, o.name)
 void define_info(CLI::App& app, InfoOptions& o) {
   add_file(app, o.path);
   add_flag(app, "--json", o.json, "as JSON; times are CLOCK_BOOTTIME ns");
+}
+
+void define_explain(CLI::App& app, ExplainOptions& o) {
+  add_file(app, o.path);
+  add_flag(app, "--list", o.list, "the slowest operations, numbered for --op");
+  add_value(app, "--op", o.op, "N", "explain number N of --list (what the trigger reported)", parse_count);
+  add_flag(app, "--all-slow", o.all_slow, "the operations of --list together");
+  add_value(app, "--tid", o.tid, "T", "explain this thread, with --from and --to", parse_tid);
+  add_value(app, "--from", o.from, "TIME", "from this time on", parse_time_point);
+  add_value(app, "--to", o.to, "TIME", "up to this time", parse_time_point);
+  add_value(app, "--rows", o.rows, "N", "rows of the table (12)", parse_count);
+  add_flag(app, "--json", o.json, "as JSON");
+  add_flag(app, "--folded", o.folded, "folded stacks of the chain, for a flame graph");
 }
 
 void define_events(CLI::App& app, EventsOptions& o) {
@@ -382,6 +399,9 @@ Result<Command> parse(const CommandHelp& help, std::vector<std::string> args, Op
     return Command(HelpText{app.help()});
   } catch (const CLI::RequiredError&) {
     return wrong_usage(help.name, "FILE is missing: name a dump");
+  } catch (const CLI::ArgumentMismatch& error) {
+    const std::string what = error.what();
+    return wrong_usage(help.name, fmt::format("{}: its value is missing", what.substr(0, what.find(':'))));
   } catch (const CLI::ParseError& error) {
     return wrong_usage(help.name, error.what());
   }
@@ -392,6 +412,7 @@ Result<Command> parse(const CommandHelp& help, std::vector<std::string> args, Op
 
 Result<Command> parse_record(const CommandHelp& help, std::vector<std::string> args) {
   RecordOptions options;
+  KF_TRY_ASSIGN(options.out_dir, parse_absolute_path("."));
   const auto dashes = std::ranges::find(args, "--");
   if (dashes != args.end()) {
     options.command.assign(dashes + 1, args.end());
@@ -399,9 +420,6 @@ Result<Command> parse_record(const CommandHelp& help, std::vector<std::string> a
     args.erase(dashes, args.end());
   }
   return parse(help, std::move(args), std::move(options), define_record);
-  } catch (const CLI::ArgumentMismatch& error) {
-    const std::string what = error.what();
-    return wrong_usage(help.name, fmt::format("{}: its value is missing", what.substr(0, what.find(':'))));
 }
 
 template <class Options, void (*define)(CLI::App&, Options&)>
@@ -412,7 +430,6 @@ Result<Command> parse_plain(const CommandHelp& help, std::vector<std::string> ar
 struct Parser {
   std::string_view command;
   Result<Command> (*parse)(const CommandHelp&, std::vector<std::string>);
-  KF_TRY_ASSIGN(options.out_dir, parse_absolute_path("."));
 };
 constexpr Parser kParsers[] = {
     {"record", parse_record},
@@ -420,6 +437,7 @@ constexpr Parser kParsers[] = {
     {"status", parse_plain<StatusOptions, define_status>},
     {"stop", parse_plain<StopOptions, define_stop>},
     {"info", parse_plain<InfoOptions, define_info>},
+    {"explain", parse_plain<ExplainOptions, define_explain>},
     {"events", parse_plain<EventsOptions, define_events>},
     {"check", parse_plain<CheckOptions, define_check>},
     {"doctor", parse_plain<DoctorOptions, define_doctor>},

@@ -17,7 +17,7 @@ struct HelpText {
   std::string text;
 };
 
-using Command = std::variant<HelpText, RecordOptions, DumpOptions, StatusOptions, StopOptions, InfoOptions,
+using Command = std::variant<HelpText, RecordOptions, DumpOptions, StatusOptions, StopOptions, InfoOptions, ExplainOptions,
                              EventsOptions, CheckOptions, DoctorOptions, VersionOptions>;
 
 // `args` without the program's name. Errors are kUsage.

@@ -22,6 +22,7 @@ int run(const Command& command) {
           [](const StatusOptions& options) { return cmd_status(options); },
           [](const StopOptions& options) { return cmd_stop(options); },
           [](const InfoOptions& options) { return cmd_info(options); },
+          [](const ExplainOptions& options) { return cmd_explain(options); },
           [](const EventsOptions& options) { return cmd_events(options); },
           [](const CheckOptions& options) { return cmd_check(options); },
           [](const DoctorOptions& options) { return cmd_doctor(options); },

@@ -38,6 +38,7 @@ struct RecordOptions {
   Syscalls syscalls = Syscalls::kAuto;
   Scope scope = Scope::kSystem;
   std::chrono::nanoseconds slow_floor = std::chrono::microseconds(100);
+  bool causes = true;  // note why interrupts wake somebody
 
   std::chrono::nanoseconds min_age = std::chrono::seconds(10);
   std::uint64_t max_bytes = 64ull << 20;
@@ -75,6 +76,17 @@ struct CheckOptions {
   std::uint32_t evidence = 5;  // lines per violated invariant
   bool json = false;
 };
+struct ExplainOptions {
+  std::string path;
+  bool list = false;                // the operations there are, instead of explaining one
+  bool all_slow = false;            // the slowest ones together
+  std::optional<std::uint64_t> op;  // number in that list
+  std::optional<std::uint32_t> tid;
+  std::optional<TimePoint> from, to;  // with tid
+  std::uint64_t rows = 12;
+  bool json = false;
+  bool folded = false;
+};
 struct EventsOptions {
   std::string path;
   bool jsonl = false;
@@ -99,6 +111,7 @@ int cmd_dump(const DumpOptions& options);
 int cmd_status(const StatusOptions& options);
 int cmd_stop(const StopOptions& options);
 int cmd_info(const InfoOptions& options);
+int cmd_explain(const ExplainOptions& options);
 int cmd_events(const EventsOptions& options);
 int cmd_check(const CheckOptions& options);
 int cmd_doctor(const DoctorOptions& options);

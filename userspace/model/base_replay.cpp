@@ -106,7 +106,7 @@ void TimelineBuilder::replay_waking(const kf_base_task& task) {
   fact.wake.cpu = task.waking_cpu;
   fact.wake.ctx = task.waking_ctx;
   fact.wake.waker_nr = task.waker_nr;
-  fact.wake.cause = cause_kind(task.waking_cause);
+  note_cause(fact.wake, task.waking_cause, task.cause_detail, {task.cause_args[0], task.cause_args[1]});
   wake(fact);
 }
 

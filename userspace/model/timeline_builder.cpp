@@ -81,8 +81,25 @@ void TimelineBuilder::on(const WakingEvent& event) {
   fact.wake.cpu = event.cpu;
   fact.wake.ctx = event.ctx;
   fact.wake.waker_nr = event.waker_nr;
-  fact.wake.cause = cause_kind(event.cause);
+  note_cause(fact.wake, event.cause, event.cause_detail, event.cause_args);
   wake(fact);
+}
+
+void TimelineBuilder::note_cause(Wake& wake, std::uint8_t cause, std::uint32_t detail,
+                                 const std::array<std::uint64_t, 2>& args) {
+  wake.cause = cause_kind(cause);
+  wake.cause_ref = detail;
+  if (wake.cause != CauseKind::kBlock) return;
+  const auto boottime = [&](std::uint64_t monotonic_ns) {
+    return std::min(monotonic_ns + static_cast<std::uint64_t>(facts_.boottime_minus_monotonic_ns), wake.ts_ns);
+  };
+  BlockRequest request;
+  request.completed_ns = wake.ts_ns;
+  request.queued_ns = boottime(args[0]);
+  request.issued_ns = args[1] ? boottime(args[1]) : request.queued_ns;  // drivers without I/O statistics do not tell
+  if (detail != KF_DEV_UNKNOWN) request.dev = (detail >> 9) << 20 | (detail & 511);
+  wake.cause_ref = static_cast<std::uint32_t>(out_.block_requests_.size());
+  out_.block_requests_.push_back(request);
 }
 
 void TimelineBuilder::on(const WakeupEvent& event) {

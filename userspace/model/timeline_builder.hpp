@@ -7,6 +7,7 @@
 // the stretch it makes doubtful becomes kUnknown.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -105,6 +106,7 @@ class TimelineBuilder {
 
   void switch_out(const SwitchEvent& event);
   void switch_in(std::uint32_t tid, std::uint16_t cpu, std::uint64_t ts_ns, std::uint8_t prio);
+  void note_cause(Wake& wake, std::uint8_t cause, std::uint32_t detail, const std::array<std::uint64_t, 2>& args);
   void wake(const WakeFact& fact);
   void wake_sleeper(ThreadId id, const WakeFact& fact);
   void wake_early(ThreadId id);

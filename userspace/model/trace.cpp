@@ -12,7 +12,8 @@ namespace {
 
 Timeline timeline_of(const Dump& dump) {
   TimelineBuilder builder({dump.window_begin_ns(), dump.window_end_ns(), dump.base_tasks(), dump.base_lanes(),
-                           dump.tasks(), dump.losses()});
+                           dump.tasks(), dump.losses(),
+                           static_cast<std::int64_t>(dump.meta().clocks.boottime - dump.meta().clocks.monotonic)});
   for (const Event& event : dump.events()) builder.add(event);
   return std::move(builder).finish();
 }

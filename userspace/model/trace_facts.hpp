@@ -18,6 +18,7 @@ struct TraceFacts {
   std::span<const kf_base_lane> base_lanes;
   std::span<const kf_task> tasks;  // at the dump
   std::span<const kf_loss> losses;
+  std::int64_t boottime_minus_monotonic_ns = 0;  // the block layer's clock
 };
 
 }  // namespace kflight::model
