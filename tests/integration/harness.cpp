@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <filesystem>
@@ -213,14 +214,15 @@ Recorder IntegrationTest::start_recorder(Words arguments) {
   const std::string number = std::to_string(++recorders_);
   const std::string directory = temp_ / ("dumps" + number);
   std::filesystem::create_directory(directory);
+  const auto flag = std::find(arguments.begin(), arguments.end(), "--name");
+  const bool named = flag != arguments.end();
+  const std::string name = named ? flag[1] : "test" + std::to_string(getpid()) + "-" + number;
   Words command{kflight_path(), "record", "-o", directory};
-  if (std::find(arguments.begin(), arguments.end(), "--name") == arguments.end()) {
-    command.insert(command.end(), {"--name", "test" + std::to_string(getpid()) + "-" + number});
-  }
+  if (!named) command.insert(command.end(), {"--name", name});
   command.insert(command.end(), arguments.begin(), arguments.end());
   Child& child = start(std::move(command));
   if (!child.wait_for_line("ready")) ADD_FAILURE() << "the recorder did not get ready";
-  return Recorder(child, directory);
+  return Recorder(child, name, directory);
 }
 
 Output IntegrationTest::run(Words command) {

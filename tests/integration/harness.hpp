@@ -5,6 +5,7 @@
 // has no time limit: it ends when the line comes or the child is gone.
 #pragma once
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/types.h>
 
@@ -89,7 +90,9 @@ class Workload {
 // `kflight record` in the background, armed: it has said `ready`.
 class Recorder {
  public:
-  Recorder(Child& child, std::string directory) : child_(child), directory_(std::move(directory)) {}
+  Recorder(Child& child, std::string name, std::string directory)
+      : child_(child), name_(std::move(name)), directory_(std::move(directory)) {}
+  const std::string& name() const { return name_; }
   const std::string& directory() const { return directory_; }
   std::string wait_for_dump();  // path of the next dump; a test failure and "" when the recorder ends without one
   int stop();                   // SIGINT; the exit status
@@ -97,6 +100,7 @@ class Recorder {
 
  private:
   Child& child_;
+  std::string name_;
   std::string directory_;
 };
 

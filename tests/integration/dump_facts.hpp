@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// dump_facts.hpp - what integration tests ask of a dump: is it consistent, which events of one thread lie between two
+// times, what was the call that fired. A dump that cannot be read or does not pass `kflight check` fails the test here.
+#pragma once
+
+#include <filesystem>
+#include <set>
+#include <string>
+
+#include "dump/syscalls.hpp"
+#include "integration/harness.hpp"
+#include "kflight/dump.hpp"
+
+namespace kflight::test {
+
+inline Dump open_dump(const std::string& path) {
+  auto dump = Dump::open(path);
+  if (!dump) {
+    ADD_FAILURE() << dump.error().what;
+    throw std::runtime_error("no dump to look at");
+  }
+  return std::move(*dump);
+}
+
+// Files of `directory`, those half written included.
+inline std::set<std::string> files_in(const std::string& directory) {
+  std::set<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) names.insert(entry.path().filename());
+  return names;
+}
+
+inline std::uint32_t nr_of(std::string_view call) { return dump::syscall_nr(call).value(); }
+
+struct Interval {
+  std::uint64_t t0 = 0, t1 = UINT64_MAX;
+  bool holds(std::uint64_t ts_ns) const { return t0 <= ts_ns && ts_ns <= t1; }
+};
+
+// How many events of kind E lie in the interval and pass the test.
+template <class E, class Test>
+std::uint64_t count(const Dump& dump, Interval interval, Test passes) {
+  std::uint64_t found = 0;
+  for (const Event& event : dump.events()) {
+    const auto* e = std::get_if<E>(&event);
+    if (e != nullptr && interval.holds(e->ts_ns) && passes(*e)) ++found;
+  }
+  return found;
+}
+
+inline std::uint64_t lost_events(const Dump& dump) {
+  const LossInfo& losses = dump.meta().losses;
+  return losses.ring_events + losses.nested_events + losses.recursion + losses.window;
+}
+
+class RecordTest : public IntegrationTest {
+ protected:
+  // What `kflight dump` wrote now.
+  std::string dump_path(const Recorder& recorder, Words more = {}) {
+    Words words{"dump", "--name", recorder.name(), "--json"};
+    words.insert(words.end(), more.begin(), more.end());
+    const Output output = kflight(words);
+    EXPECT_EQ(output.status, 0) << output.err;
+    return output.status == 0 ? output.json().value("path", "") : "";
+  }
+  Dump dump_now(const Recorder& recorder) { return open_dump(dump_path(recorder)); }
+
+  Json status_of(const Recorder& recorder) {
+    const Output output = kflight({"status", "--name", recorder.name(), "--json"});
+    EXPECT_EQ(output.status, 0) << output.err;
+    return output.json();
+  }
+
+  void expect_consistent(const std::string& path) {
+    const Output check = kflight({"check", path});
+    EXPECT_EQ(check.status, 0) << check.out << check.err;
+  }
+};
+
+}  // namespace kflight::test
