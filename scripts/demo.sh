@@ -110,3 +110,4 @@ PYTHON
 )
 show events "$dump" --tid "$tid" --from "$from" --to "$to"
 show check "$dump"
+show explain "$dump"
