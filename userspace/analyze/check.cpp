@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// check.cpp - the list of invariants, and the one pass that shows them every event.
 #include "analyze/check.hpp"
 
 #include <algorithm>

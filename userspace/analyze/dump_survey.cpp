@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// dump_survey.cpp - the pass over the chunks: decodes all of them once and finds everything that can excuse a
+// violation.
 #include "analyze/dump_survey.hpp"
 
 #include <fmt/format.h>

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// loss_index.cpp - sorted holes with the latest end so far, so that one binary search answers.
 #include "analyze/loss_index.hpp"
 
 #include <algorithm>

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// cmd_version.cpp - `kflight version`: everything a bug report should name.
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// command_help.cpp - the table of commands and their words.
 #include "cli/command_help.hpp"
 
 #include <fmt/format.h>

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// dump_summary.cpp - what fired and the call first, then how much the file can be trusted, then who recorded it and
+// how.
 #include "cli/dump_summary.hpp"
 
 #include <fmt/format.h>

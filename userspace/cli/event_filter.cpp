@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// event_filter.cpp - kinds and the roles of threads come from the field table, so a new event kind needs no line here.
 #include "cli/event_filter.hpp"
 
 #include <fmt/format.h>

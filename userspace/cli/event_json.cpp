@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// event_json.cpp - writes into the output buffer directly: millions of lines go through here, a JSON library would not
+// do.
 #include "cli/event_json.hpp"
 
 #include <fmt/format.h>

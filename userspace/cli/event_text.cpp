@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// event_text.cpp - one sentence per kind of event. A new kind does not compile until it has one.
 #include "cli/event_text.hpp"
 
 #include <fmt/format.h>

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// health.cpp - one small function per thing that can stand in the way, listed in examine_machine().
 #include "cli/health.hpp"
 
 #include <fmt/format.h>

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// output.cpp - buffered writes that survive a reader going away, and the one place that maps errors to exit statuses.
 #include "cli/output.hpp"
 
 #include <fmt/format.h>

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// recorder_request.cpp - socket files of dead recorders are told from living ones by asking them.
 #include "cli/recorder_request.hpp"
 
 #include <fmt/format.h>

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// report.cpp - puts a label and its wrapped text on the screen.
 #include "cli/report.hpp"
 
 #include "cli/command_help.hpp"

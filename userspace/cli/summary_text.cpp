@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// summary_text.cpp - wording shared by `kflight info` and `kflight status`.
 #include "cli/summary_text.hpp"
 
 #include <fmt/format.h>

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// thread_names.cpp - names from before the window first; the snapshot at its end only for threads not known by then.
 #include "cli/thread_names.hpp"
 
 #include <fmt/format.h>

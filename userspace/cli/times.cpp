@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// times.cpp - text to TimePoint by hand (strptime knows no fractions), and the arithmetic between the three clocks.
 #include "cli/times.hpp"
 
 #include <fmt/format.h>
