@@ -33,6 +33,29 @@ std::string span_text(std::uint64_t from_ns, std::uint64_t to_ns) {
   return format_duration(static_cast<std::int64_t>(to_ns - from_ns));
 }
 
+// Why an interrupt woke somebody, as far as the CPU had noted it.
+std::string cause_text(const WakingEvent& e) {
+  static constexpr std::string_view kTimers[] = {"timer",           "timeout",      "timerfd", "POSIX timer",
+                                                 "interval timer", "quota period", "delayed work"};
+  static constexpr std::string_view kSoftirqs[] = {"HI",       "TIMER",   "NET_TX", "NET_RX",  "BLOCK",
+                                                   "IRQ_POLL", "TASKLET", "SCHED",  "HRTIMER", "RCU"};
+  static constexpr std::string_view kVectors[] = {"", "local timer", "reschedule", "call from another CPU", "irq work"};
+  static constexpr std::string_view kPeers[] = {"network", "network (loopback)", "network (remote)"};
+  switch (e.cause) {
+    case KF_CAUSE_IRQ: return fmt::format("irq {}", e.cause_detail);
+    case KF_CAUSE_SOFTIRQ: return fmt::format("softirq {}", word(kSoftirqs, e.cause_detail));
+    case KF_CAUSE_HRTIMER:
+    case KF_CAUSE_TIMER: return std::string(word(kTimers, e.cause_detail & 15));
+    case KF_CAUSE_BLOCK:
+      if (e.cause_detail == KF_DEV_UNKNOWN) return "disk";
+      return fmt::format("disk {}:{}", e.cause_detail >> 9, e.cause_detail & 511);
+    case KF_CAUSE_NET_RX: return std::string(word(kPeers, e.cause_detail));
+    case KF_CAUSE_WORK: return fmt::format("work item {:#x}", e.cause_args[0]);
+    case KF_CAUSE_IPI: return std::string(word(kVectors, e.cause_detail));
+    default: return "";
+  }
+}
+
 // The part of a line that depends on the event's kind.
 class Details {
  public:
@@ -60,6 +83,7 @@ class Details {
       put(out_, ", from {}", context_name(e.ctx));
     else if (e.waker_nr < KF_WAKER_BIG_NR)
       put(out_, ", in {}", dump::syscall_name(e.waker_nr));
+    if (const std::string cause = cause_text(e); !cause.empty()) put(out_, ", by {}", cause);
   }
   void operator()(const WakeupEvent& e) const {
     names_.append(out_, e.wakee);
