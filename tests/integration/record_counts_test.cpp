@@ -28,10 +28,12 @@ void expect_kernels_switches(const Dump& dump, const Counted& thread) {
   const std::uint64_t expected =
       thread.kernel["voluntary"].get<std::uint64_t>() + thread.kernel["involuntary"].get<std::uint64_t>();
   EXPECT_EQ(outs, expected);
-  // A kernel that hides a thread from tracers also hides the switch from it to this one: never more, hardly ever less.
-  const auto switched_in = thread.kernel["switched_in"].get<std::uint64_t>();
-  EXPECT_LE(ins, switched_in);
-  EXPECT_GE(ins + 1 + switched_in / 20, switched_in);
+  // It runs at both ends of the interval. A kernel that hides a thread from tracers also hides the switch from it to
+  // this one: then a few switch-ins are missing, there is never one too many.
+  EXPECT_LE(ins, outs);
+  EXPECT_GE(ins + 1 + outs / 20, outs);
+  // The kernel counts queueing, which a thread that is woken before it is off its CPU can miss.
+  EXPECT_NEAR(static_cast<double>(outs), thread.kernel["switched_in"].get<double>(), 1 + outs / 100.0);
 }
 
 TEST_P(Counts, ForksSwitchesAndCalls_AreExact) {

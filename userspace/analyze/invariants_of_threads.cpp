@@ -23,8 +23,11 @@ class ThreadSequence final : public Invariant {
       if (task.out_ns != 0) threads_[task.tid] = {task.out_ns, task.out_nsw, true};
   }
 
-  // A new thread's counters begin at 0.
-  void on_fork(const ForkEvent& e) override { threads_[e.child_tid] = {e.ts_ns, 0, true}; }
+  // A new thread's counters begin at 0. The base state may be ahead of the CPU where it was forked.
+  void on_fork(const ForkEvent& e) override {
+    Thread& thread = threads_[e.child_tid];
+    if (!thread.known || e.ts_ns > thread.last_ns) thread = {e.ts_ns, 0, true};
+  }
 
   void on_switch(const SwitchEvent& e) override {
     if (!survey_.judges(e.tid)) return;
@@ -155,6 +158,7 @@ class SnapshotCounts final : public Invariant {
 
   void on_fork(const ForkEvent& e) override {
     Thread& thread = threads_[e.child_tid];
+    if (thread.known && e.ts_ns <= thread.last_ns) return;  // the base state is ahead, as above
     thread = {.snapshot = thread.snapshot, .start_ns = e.child_start_ns};
     switched_out(thread, e.ts_ns, 0);
   }
