@@ -255,6 +255,14 @@ TEST_F(Check, NewThreadBeginsAtOne) {
   expect_violated("thread-sequence", "switch-out number 2 follows 0");
 }
 
+// Its first switch-out was on another CPU, whose chunk has left the window already.
+TEST_F(Check, BaseStateNewerThanTheFork_Counts) {
+  file.base_tasks.push_back({.tid = 9, .out_ns = 11'500, .out_nsw = 1});
+  cpu0.after(1us).fork(5, 9, 9).after(1us).switch_to(9, KF_ST_RUNNING);
+  file.add(cpu0.after(1us).switch_to(5, KF_ST_RUNNING, {.nsw = 2}).build());
+  expect_ok("thread-sequence");
+}
+
 TEST_F(Check, MissingSwitchOutInAHole_IsExcusedAndCounted) {
   lose(12us, 15us);
   file.add(numbered(cpu0, {1, 2, 4}));
