@@ -112,10 +112,31 @@ int kf_sys_exit(u64 *ctx) {
   u32 abi = task_abi(task, nr);
   nr = native_nr(nr);
 
-  if (config.n_rules && abi == KF_ABI_NATIVE && enter_ns && nr < KF_SYS_TABLE) {
-    u32 rules = matching_rules(regs, nr, dur, ret);
-    if (rules) send_call(regs, KF_CTL_SYSCALL, rules, nr, abi, enter_ns, now, ret);
+  u32 rules = 0;
+  if (config.n_rules && abi == KF_ABI_NATIVE && enter_ns && nr < KF_SYS_TABLE)
+    rules = matching_rules(regs, nr, dur, ret);
+  struct batch *b = this_batch();
+  bool wanted = config.syscalls == KF_SYSCALLS_ALL || parked || dur >= config.slow_floor_ns;
+  if (b && wanted && kf_begin_at(&s, b, tid, now)) {
+    now = s.now; /* not before the event before it */
+    u64 lasted = enter_ns ? now - enter_ns : KF_DUR_UNKNOWN;
+    u32 taken = abi == KF_ABI_NATIVE && nr < KF_SYS_TABLE ? config.sys_args[nr & (KF_SYS_TABLE - 1)] : KF_ARGS_0;
+    /* a parked call's arguments are in its SWITCH already */
+    u32 args = nr >= KF_SYS_NR_ESCAPE || abi != KF_ABI_NATIVE || (!parked && taken != KF_ARGS_NONE);
+    u64 *out = s.out;
+    u32 n = kf_put_syscall(out, s.dt, nr, lasted, ret, parked, args);
+    if (args) {
+      /* constant places, for the verifier */
+      if (n == 1) n += put_call(out + 1, task, regs, nr);
+      else if (n == 2) n += put_call(out + 2, task, regs, nr);
+      else n += put_call(out + 3, task, regs, nr);
+    }
+    if (!s.nested) b->hits++; /* the entry */
+    kf_end(&s, n);
   }
+
+  /* After the event: a record wakes the recorder, and its interrupt would put that waking before this call's end. */
+  if (rules) send_call(regs, KF_CTL_SYSCALL, rules, nr, abi, enter_ns, now, ret);
   if (watched_count) {
     u64 *since = bpf_map_lookup_elem(&watched, &tid);
     if (since) { /* this call, or one that ended before it was asked for */
@@ -124,22 +145,5 @@ int kf_sys_exit(u64 *ctx) {
       __sync_fetch_and_add(&watched_count, -1);
     }
   }
-  if (config.syscalls != KF_SYSCALLS_ALL && !parked && dur < config.slow_floor_ns) return 0;
-
-  u32 taken = abi == KF_ABI_NATIVE && nr < KF_SYS_TABLE ? config.sys_args[nr & (KF_SYS_TABLE - 1)] : KF_ARGS_0;
-  /* a parked call's arguments are in its SWITCH already */
-  u32 args = nr >= KF_SYS_NR_ESCAPE || abi != KF_ABI_NATIVE || (!parked && taken != KF_ARGS_NONE);
-  struct batch *b = this_batch();
-  if (!b || !kf_begin_at(&s, b, tid, now)) return 0;
-  dur = enter_ns ? s.now - enter_ns : KF_DUR_UNKNOWN; /* an interrupt since `now` may have moved the lane's time on */
-  u64 *out = s.out;
-  u32 n = kf_put_syscall(out, s.dt, nr, dur, ret, parked, args);
-  if (args) {
-    if (n == 1) n += put_call(out + 1, task, regs, nr);
-    else if (n == 2) n += put_call(out + 2, task, regs, nr);
-    else n += put_call(out + 3, task, regs, nr);
-  }
-  if (!s.nested) s.batch->hits++; /* the entry */
-  kf_end(&s, n);
   return 0;
 }

@@ -66,18 +66,25 @@ void sleep_for(nanoseconds duration) {
   }
 }
 
+namespace {
+
+// Some hundred cycles that no compiler removes.
+void spin() {
+  for (int i = 0; i < 200; ++i) asm volatile("");
+}
+
+}  // namespace
+
 void burn_cpu(nanoseconds cpu_time) {
   const std::uint64_t end = cpu_ns() + static_cast<std::uint64_t>(cpu_time.count());
   while (cpu_ns() < end) {
-    for (volatile int i = 0; i < 200; i = i + 1) {
-    }
+    spin();
   }
 }
 
 void burn_until(std::uint64_t boottime_ns) {
   while (now_ns() < boottime_ns) {
-    for (volatile int i = 0; i < 200; i = i + 1) {
-    }
+    spin();
   }
 }
 
