@@ -145,7 +145,7 @@ struct hrtimer_clock_base {
 
 struct hrtimer {
   s64 _softexpires;
-  void *function;
+  int (*function)(struct hrtimer *);
   struct hrtimer_clock_base *base;
 };
 
@@ -179,7 +179,7 @@ struct sock {
 };
 
 struct work_struct {
-  void *func;
+  void (*func)(struct work_struct *);
 };
 
 struct linux_binprm {
