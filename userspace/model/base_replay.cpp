@@ -115,14 +115,11 @@ void TimelineBuilder::replay_waking(const kf_base_task& task) {
 void TimelineBuilder::replay_current(const kf_base_lane& lane) {
   CpuState& cpu = cpu_state(lane.lane);
   if (cpu.tid == lane.cur_tid) return;
-  auto& row = out_.occupancy_[lane.lane];
-  const ThreadId before = row.empty() ? kNoThread : row.back().thread;
-  if (before < kIdleThread) push(before, {lane.through_ns, kNone, kNone, lane.lane, State::kUnknown});
+  displace(lane.lane, kNoThread, lane.through_ns);
   cpu = {true, lane.cur_tid, lane.through_ns, 0};
   if (lane.cur_tid == 0) return occupy(lane.lane, kIdleThread, lane.through_ns);
   const ThreadId id = alive_and_known(lane.cur_tid, lane.through_ns);
   if (open(id).state == State::kRunning) vacate(open(id), lane.through_ns);
-  state(id).was_switched = true;
   push_running(id, lane.lane, lane.through_ns);
 }
 

@@ -45,7 +45,7 @@ void TimelineBuilder::switch_out(const SwitchEvent& event) {
   ThreadState& thread_state = state(id);
   thread_state.last_cpu = event.cpu;
   thread_state.prio = event.prev_prio;
-  thread_state.was_switched = true;
+  thread_state.was_placed = true;
 
   const Left left = state_after(event);
   Interval next{event.ts_ns, kNone, kNone, event.cpu, left.state, left.detail, 0, event.prev_prio};
@@ -89,7 +89,6 @@ void TimelineBuilder::switch_in(std::uint32_t tid, std::uint16_t cpu, std::uint6
         interval.prio};
   }
   thread_state.has_early = false;
-  thread_state.was_switched = true;
   thread_state.prio = prio;
   push_running(id, cpu, ts_ns);
 }
@@ -331,12 +330,10 @@ void TimelineBuilder::push(ThreadId id, const Interval& interval) {
 }
 
 void TimelineBuilder::push_running(ThreadId id, std::uint16_t cpu, std::uint64_t ts_ns) {
-  const auto& row = out_.occupancy_[cpu];
-  const ThreadId before = row.empty() ? kNoThread : row.back().thread;
-  const bool displaces = before < kIdleThread && before != id && open(before).state == State::kRunning;
-  if (displaces && open(before).cpu == cpu) push(before, {ts_ns, kNone, kNone, cpu, State::kUnknown});
+  displace(cpu, id, ts_ns);
   push(id, {ts_ns, kNone, kNone, cpu, State::kRunning, 0, 0, state(id).prio});
   state(id).last_cpu = cpu;
+  state(id).was_placed = true;
   occupy(cpu, id, ts_ns);
 }
 

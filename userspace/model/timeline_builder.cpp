@@ -140,7 +140,8 @@ void TimelineBuilder::on(const ExecEvent& event) {
   } else if (took_over) {
     end_life(id, event.ts_ns);
     threads_.rename_tid(caller, event.new_tid);
-    cpus_[event.cpu].tid = event.new_tid;
+    if (!threads_[caller].intervals.empty() && open(caller).state == State::kRunning)
+      cpus_[open(caller).cpu].tid = event.new_tid;
     id = caller;
   }
   learn_name(threads_[id], event.ts_ns, event.comm);
@@ -201,7 +202,7 @@ void TimelineBuilder::first_current(std::uint16_t cpu, std::uint32_t tid, std::u
   if (tid == 0) return occupy(cpu, kIdleThread, begin_ns);
   const ThreadId id = alive(tid, ts_ns);
   auto& intervals = threads_[id].intervals;
-  const bool elsewhere = !intervals.empty() && (state(id).was_switched || threads_[id].born_ns != 0);
+  const bool elsewhere = !intervals.empty() && (state(id).was_placed || threads_[id].born_ns != 0);
   if (elsewhere || cpus_[cpu].hole_ns != 0) return missed_switch(cpu, tid, ts_ns);
   intervals.clear();
   push_running(id, cpu, begin_ns);
@@ -213,8 +214,7 @@ void TimelineBuilder::missed_switch(std::uint16_t cpu, std::uint32_t tid, std::u
   auto& row = out_.occupancy_[cpu];
   std::uint64_t since_ns = cpus_[cpu].hole_ns != 0 ? cpus_[cpu].hole_ns : cpus_[cpu].last_ns;
   since_ns = std::clamp(since_ns, row.empty() ? std::min(out_.begin_ns_, ts_ns) : row.back().begin_ns, ts_ns);
-  const ThreadId before = row.empty() ? kNoThread : row.back().thread;
-  if (before < kIdleThread) push(before, {since_ns, kNone, kNone, cpu, State::kUnknown});
+  displace(cpu, kNoThread, since_ns);
   occupy(cpu, kNoThread, since_ns);
   if (tid == 0) return occupy(cpu, kIdleThread, ts_ns);
 
@@ -242,6 +242,16 @@ void TimelineBuilder::occupy(std::uint16_t cpu, ThreadId thread, std::uint64_t t
   } else {
     row.push_back({ts_ns, thread, 0});
   }
+}
+
+// Whoever ran on the CPU, but for `by`, is not known to do so any more.
+void TimelineBuilder::displace(std::uint16_t cpu, ThreadId by, std::uint64_t ts_ns) {
+  const auto& row = out_.occupancy_[cpu];
+  const ThreadId before = row.empty() ? kNoThread : row.back().thread;
+  if (before >= kIdleThread || before == by) return;
+  const Interval& interval = open(before);
+  if (interval.state == State::kRunning && interval.cpu == cpu)
+    push(before, {ts_ns, kNone, kNone, cpu, State::kUnknown});
 }
 
 // A thread that ran here turns up elsewhere: nobody knows who has had the CPU since.

@@ -51,8 +51,8 @@ class TimelineBuilder {
     std::uint16_t last_cpu = kNoCpu;
     std::uint16_t early_queue_cpu = kNoCpu;
     std::uint8_t prio = KF_DEFAULT_PRIO;
-    bool has_early = false;     // early: a waking that came while it still ran
-    bool was_switched = false;  // a switch of it was seen
+    bool has_early = false;   // early: a waking that came while it still ran
+    bool was_placed = false;  // something said on which CPU it was
     Wake early;
   };
   static constexpr std::uint32_t kNoTid = 0xffffffff;
@@ -101,6 +101,7 @@ class TimelineBuilder {
   void first_current(std::uint16_t cpu, std::uint32_t tid, std::uint64_t ts_ns);
   void missed_switch(std::uint16_t cpu, std::uint32_t tid, std::uint64_t ts_ns);
   void occupy(std::uint16_t cpu, ThreadId thread, std::uint64_t ts_ns);
+  void displace(std::uint16_t cpu, ThreadId by, std::uint64_t ts_ns);
   void vacate(const Interval& running, std::uint64_t ts_ns);
   CpuState& cpu_state(std::uint16_t cpu);
 

@@ -10,14 +10,22 @@ namespace kflight::model {
 constexpr CauseKind cause_kind(std::uint8_t wire_cause) {
   switch (wire_cause) {
     case KF_CAUSE_HRTIMER:
-    case KF_CAUSE_TIMER: return CauseKind::kTimer;
-    case KF_CAUSE_BLOCK: return CauseKind::kBlock;
-    case KF_CAUSE_NET_RX: return CauseKind::kNetRx;
-    case KF_CAUSE_SOFTIRQ: return CauseKind::kSoftirq;
-    case KF_CAUSE_IRQ: return CauseKind::kIrq;
-    case KF_CAUSE_WORK: return CauseKind::kWorkqueue;
-    case KF_CAUSE_IPI: return CauseKind::kIpi;
-    default: return CauseKind::kNotNoted;
+    case KF_CAUSE_TIMER:
+      return CauseKind::kTimer;
+    case KF_CAUSE_BLOCK:
+      return CauseKind::kBlock;
+    case KF_CAUSE_NET_RX:
+      return CauseKind::kNetRx;
+    case KF_CAUSE_SOFTIRQ:
+      return CauseKind::kSoftirq;
+    case KF_CAUSE_IRQ:
+      return CauseKind::kIrq;
+    case KF_CAUSE_WORK:
+      return CauseKind::kWorkqueue;
+    case KF_CAUSE_IPI:
+      return CauseKind::kIpi;
+    default:
+      return CauseKind::kNotNoted;
   }
 }
 

@@ -208,6 +208,30 @@ TEST(ExplainWakes, FalseWakeupInsideOneCall) {
   EXPECT_EQ(e.explanation.false_wakeups, 1u);
 }
 
+// The first wait of the call was ended by a thread, only the second by the timeout the call returned with.
+TEST(ExplainWakes, TimeoutEndsOnlyTheLastWaitOfTheCall) {
+  const SwitchSpec wait{.state = KF_ST_SLEEP, .call = "poll", .enter_ns = 9'000, .args = {0, 1, 250'000}};
+  TraceBuilder t;
+  t.runs(0, 7).runs(1, 8).at(10'000).cpu(0).switch_to(0, wait).at(50'000).cpu(1).waking(7).wakeup(7, 0);
+  t.cpu(0).switch_to(7).at(150'000).switch_to(0, wait).at(300'000).waking(7, {.ctx = KF_CTX_HARDIRQ}).switch_to(7);
+  t.at(301'000).returns("poll", 9'000, 0);
+  const Explained e = explain(t, 7, 10'000, 300'000, 400'000);
+  EXPECT_EQ(e.sum(Category::kCpu, 8), 40'000u);
+  EXPECT_EQ(e.sum(Category::kTimer), 150'000u);
+}
+
+// Two sleepers that woke each other: impossible, so events are missing. No endless walk, no made-up cause.
+TEST(ExplainWakes, CircleEndsInUnknown) {
+  TraceBuilder t;
+  t.sleeps(7).sleeps(8).runs(0, 0).runs(1, 0);
+  t.cpu(0).unseen_switch_to(7).cpu(1).unseen_switch_to(8);
+  t.at(50'000).cpu(0).waking(8).at(50'001).cpu(1).waking(7);
+  Trace trace(t.timeline(1000, 100'000));
+  const Explanation e = analyze::explain(trace, trace.timeline().find_thread(7, 0), 10'000, 40'000);
+  EXPECT_LE(e.deepest, 2u);
+  for (const Leaf& leaf : e.leaves) EXPECT_EQ(leaf.quality, Quality::kUnknown);
+}
+
 TEST(ExplainStates, ThrottledIsTheQuotaNotAWait) {
   auto t = sleeper({.state = KF_ST_RUNNING, .preempt = true, .throttled = true});
   t.switch_to(7);

@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The rules of the state machine one by one, on traces written by hand. Thread 7 runs on CPU 0 from the beginning
+// unless said otherwise; times are in ns.
+#include "model/timeline.hpp"
+
+#include <gmock/gmock.h>
+
+#include "support/timeline_expect.hpp"
+#include "support/trace_builder.hpp"
+
+namespace kflight::test {
+namespace {
+
+using model::Interval;
+using model::RunnableWhy;
+using model::State;
+using model::ThreadId;
+using model::Timeline;
+
+constexpr std::uint64_t kBegin = 1'000, kEnd = 1'000'000;
+constexpr SwitchSpec kSleep{.state = KF_ST_SLEEP};
+
+Timeline built(const TraceBuilder& t) {
+  Timeline timeline = t.timeline(kBegin, kEnd);
+  expect_partition(timeline);
+  expect_cpus_agree(timeline);
+  return timeline;
+}
+
+const model::Thread& thread(const Timeline& timeline, std::uint32_t tid, std::uint64_t at = kEnd) {
+  return timeline.thread(timeline.find_thread(tid, at));
+}
+
+State state_at(const Timeline& timeline, std::uint32_t tid, std::uint64_t t) {
+  return timeline.piece_at(timeline.find_thread(tid, t), t).state;
+}
+
+std::vector<State> states(const Timeline& timeline, std::uint32_t tid) {
+  std::vector<State> out;
+  for (const Interval& interval : thread(timeline, tid).intervals) out.push_back(interval.state);
+  return out;
+}
+
+TraceBuilder on_cpu0() {
+  TraceBuilder t;
+  t.runs(0, 7).runs(1, 8).cpu(0).at(10'000);
+  return t;
+}
+
+Interval after_switch_out(const SwitchSpec& spec) {
+  TraceBuilder t = on_cpu0();
+  t.switch_to(0, spec);
+  return thread(built(t), 7).intervals.back();
+}
+
+TEST(TimelineSwitchOut, StateFollowsTheRulesInOrder) {
+  EXPECT_EQ(after_switch_out({.state = KF_ST_DEAD}).state, State::kExited);
+  EXPECT_EQ(after_switch_out({.state = KF_ST_RUNNING, .throttled = true}).state, State::kThrottled);
+  EXPECT_EQ(after_switch_out({.state = KF_ST_SLEEP, .preempt = true, .throttled = true}).state, State::kThrottled);
+  EXPECT_EQ(after_switch_out({.state = KF_ST_SLEEP, .throttled = true}).state, State::kBlocked);
+  EXPECT_EQ(after_switch_out({.state = KF_ST_SLEEP}).state, State::kBlocked);
+  EXPECT_EQ(after_switch_out({.state = KF_ST_PARKED}).state, State::kBlocked);
+  EXPECT_EQ(after_switch_out({.state = KF_ST_STOPPED}).state, State::kStopped);
+  EXPECT_EQ(after_switch_out({.state = KF_ST_TRACED}).state, State::kStopped);
+}
+
+TEST(TimelineSwitchOut, PreemptedOnItsWayToSleepStaysRunnable) {
+  const Interval interval = after_switch_out({.state = KF_ST_SLEEP, .preempt = true});
+  EXPECT_EQ(interval.state, State::kRunnable);
+  EXPECT_EQ(interval.why(), RunnableWhy::kPreempted);
+}
+
+TEST(TimelineSwitchOut, YieldIsNotPreemption) {
+  EXPECT_EQ(after_switch_out({.call = "sched_yield"}).why(), RunnableWhy::kYielded);
+  EXPECT_EQ(after_switch_out({.call = "read"}).why(), RunnableWhy::kPreempted);
+}
+
+TEST(TimelineWake, WakingEndsTheSleepAndTheEnqueuePlacesIt) {
+  TraceBuilder t = on_cpu0();
+  t.switch_to(0, kSleep).at(20'000).cpu(1).waking(7).at(20'500).wakeup(7, 3).at(21'000).cpu(3).switch_to(7);
+  const Timeline timeline = built(t);
+  EXPECT_THAT(states(timeline, 7),
+              testing::ElementsAre(State::kRunning, State::kBlocked, State::kRunnable, State::kRunning));
+  const model::Wake& wake = timeline.wake(thread(timeline, 7).intervals[1].wake);
+  EXPECT_EQ(timeline.thread(wake.waker).tid, 8u);
+  EXPECT_EQ(wake.enqueued_ns, 20'500u);
+  EXPECT_EQ(thread(timeline, 7).intervals[2].cpu, 3);
+}
+
+TEST(TimelineWake, OfARunningOrQueuedThreadIsOnlyCounted) {
+  TraceBuilder t = on_cpu0();
+  t.cpu(1).waking(7).cpu(0).switch_to(0, {.preempt = true}).cpu(1).waking(7);
+  const Timeline timeline = built(t);
+  EXPECT_EQ(timeline.counters().spurious_wakings, 2u);
+  EXPECT_EQ(state_at(timeline, 7, 20'000), State::kRunnable);
+}
+
+TEST(TimelineWake, MovesToOtherQueuesAreKept) {
+  TraceBuilder t = on_cpu0();
+  t.switch_to(0, {.preempt = true}).at(11'000).cpu(1).migrate(7, 2).at(12'000).migrate(7, 3);
+  const Timeline timeline = built(t);
+  const Interval& runnable = thread(timeline, 7).intervals.back();
+  auto queues = timeline.queues(runnable, 10'500, 13'000);
+  std::vector<std::pair<std::uint64_t, std::uint16_t>> seen;
+  for (model::QueuePiece piece; queues.next(piece);) seen.emplace_back(piece.begin_ns, piece.cpu);
+  using At = std::pair<std::uint64_t, std::uint16_t>;
+  EXPECT_THAT(seen, testing::ElementsAre(At(10'500, 0), At(11'000, 2), At(12'000, 3)));
+}
+
+// The waker runs ahead of the sleeper's switch-out.
+TraceBuilder early_waking() {
+  TraceBuilder t = on_cpu0();
+  t.at(9'900).cpu(1).waking(7).at(10'000).cpu(0).switch_to(0, kSleep);
+  return t;
+}
+
+TEST(TimelineEarlyWake, DecidedByTheEnqueue) {
+  TraceBuilder t = early_waking();
+  t.at(10'300).cpu(1).wakeup(7, 0);
+  const Timeline timeline = built(t);
+  EXPECT_EQ(timeline.counters().early_wakes, 1u);
+  EXPECT_EQ(state_at(timeline, 7, 10'000), State::kRunnable);
+}
+
+TEST(TimelineEarlyWake, DecidedByTheSwitchIn) {
+  TraceBuilder t = early_waking();
+  t.at(10'300).cpu(0).switch_to(7);
+  const Timeline timeline = built(t);
+  EXPECT_EQ(timeline.counters().early_wakes, 1u);
+  EXPECT_EQ(timeline.counters().no_wakes, 0u);
+  EXPECT_EQ(timeline.wake(thread(timeline, 7).intervals[2].wake).waker, timeline.find_thread(8, 0));
+}
+
+TEST(TimelineEarlyWake, DecidedByItsOwnMergedEnqueue) {
+  TraceBuilder t = on_cpu0();
+  t.at(9'900).cpu(1).waking(7, {.enqueued_ns = 10'200, .queue_cpu = 2}).at(10'000).cpu(0).switch_to(0, kSleep);
+  const Timeline timeline = built(t);
+  EXPECT_EQ(state_at(timeline, 7, 10'000), State::kRunnable);
+  EXPECT_EQ(thread(timeline, 7).intervals.back().cpu, 2);
+}
+
+TEST(TimelineEarlyWake, VoidWhenAnotherWakingFollows) {
+  TraceBuilder t = early_waking();
+  t.at(30'000).cpu(1).waking(7);
+  const Timeline timeline = built(t);
+  EXPECT_EQ(timeline.counters().early_wakes, 0u);
+  EXPECT_EQ(state_at(timeline, 7, 29'999), State::kBlocked);
+}
+
+TEST(TimelineEarlyWake, VoidWhenItsEnqueueFoundTheThreadAwake) {
+  TraceBuilder t = on_cpu0();
+  t.at(9'000).cpu(1).waking(7).at(9'100).wakeup(7, 0).at(10'000).cpu(0).switch_to(0, kSleep).at(20'000).switch_to(7);
+  EXPECT_EQ(built(t).counters().no_wakes, 1u);
+}
+
+TEST(TimelineEarlyWake, VoidAfterTheNextSwitchIn) {
+  TraceBuilder t = on_cpu0();
+  t.at(9'000).cpu(1).waking(7).cpu(0).at(10'000).switch_to(0, {.preempt = true}).at(11'000).switch_to(7);
+  t.at(12'000).switch_to(0, kSleep).at(20'000).switch_to(7);
+  const Timeline timeline = built(t);
+  EXPECT_EQ(timeline.counters().early_wakes, 0u);
+  EXPECT_EQ(timeline.counters().no_wakes, 1u);
+}
+
+TEST(TimelineLoss, SleepWithoutAWakeAcrossALossIsUnknown) {
+  TraceBuilder t = on_cpu0();
+  t.switch_to(0, kSleep).at(30'000).cpu(1).loss(15'000, 3).at(40'000).cpu(0).switch_to(7);
+  const Timeline timeline = built(t);
+  EXPECT_EQ(timeline.counters().no_wakes, 0u);
+  EXPECT_EQ(state_at(timeline, 7, 20'000), State::kUnknown);
+  EXPECT_EQ(timeline.losses().events(), 3u);
+  EXPECT_EQ(timeline.losses().blind_ns(0, 20'000), 5'000u);
+}
+
+TEST(TimelineLoss, MissedSwitchShowsAtTheNextEventOfTheCpu) {
+  TraceBuilder t = on_cpu0();
+  t.waking(9).at(20'000).unseen_switch_to(5).at(30'000).waking(10);
+  const Timeline timeline = built(t);
+  EXPECT_EQ(timeline.counters().misfits, 1u);
+  EXPECT_EQ(state_at(timeline, 7, 9'999), State::kRunning);
+  EXPECT_EQ(state_at(timeline, 7, 15'000), State::kUnknown);
+  EXPECT_EQ(state_at(timeline, 5, 15'000), State::kUnknown);
+  EXPECT_EQ(state_at(timeline, 5, 30'000), State::kRunning);
+}
+
+TEST(TimelineLoss, GapInTheThreadsOwnSequenceMakesItsTimeUnknown) {
+  TraceBuilder t = on_cpu0();
+  t.switch_to(0, kSleep).at(11'000).switch_to(7).unseen_switch_to(0).unseen_switch_to(7);
+  t.at(20'000).switch_to(0, kSleep);
+  const Timeline timeline = built(t);
+  EXPECT_EQ(timeline.counters().lost_switches, 1u);
+  EXPECT_EQ(state_at(timeline, 7, 15'000), State::kUnknown);
+  EXPECT_EQ(state_at(timeline, 7, 20'000), State::kBlocked);
+}
+
+TEST(TimelineLoss, EnqueueAloneTellsOfALostWaking) {
+  TraceBuilder t = on_cpu0();
+  t.switch_to(0, kSleep).at(20'000).cpu(1).wakeup(7, 1);
+  const Timeline timeline = built(t);
+  EXPECT_EQ(timeline.counters().lost_wakings, 1u);
+  EXPECT_EQ(state_at(timeline, 7, 20'000), State::kRunnable);
+}
+
+TEST(TimelineMisfit, ThreadThatTurnsUpElsewhereLeavesItsOldCpu) {
+  TraceBuilder t = on_cpu0();
+  t.at(20'000).cpu(1).switch_to(7, kSleep).at(30'000).cpu(0).waking(9).at(40'000).switch_to(0, kSleep);
+  const Timeline timeline = built(t);
+  EXPECT_GE(timeline.counters().misfits, 1u);
+  EXPECT_EQ(state_at(timeline, 7, 40'000), State::kBlocked);
+}
+
+TEST(TimelineMisfit, ContradictingBaseFactsKeepOneThreadPerCpu) {
+  TraceBuilder t;
+  for (std::uint32_t tid : {5u, 6u}) {
+    kf_base_task& task = t.base_tasks().emplace_back();
+    task.tid = tid;
+    task.in_ns = 100 + tid;
+    task.in_cpu = 2;
+  }
+  const Timeline timeline = built(t);
+  EXPECT_EQ(state_at(timeline, 5, 5'000), State::kUnknown);
+  EXPECT_EQ(state_at(timeline, 6, 5'000), State::kRunning);
+}
+
+TEST(TimelineLife, ForkedThreadIsNewUntilItRuns) {
+  TraceBuilder t = on_cpu0();
+  t.fork(20, 20).at(10'100).wakeup(20, 1, true).at(12'000).cpu(1).switch_to(20, kSleep);
+  const Timeline timeline = built(t);
+  EXPECT_EQ(state_at(timeline, 20, 9'000), State::kNotBorn);
+  EXPECT_EQ(thread(timeline, 20).intervals[0].why(), RunnableWhy::kNew);
+  EXPECT_EQ(timeline.wake(thread(timeline, 20).intervals[0].wake).enqueued_ns, 10'100u);
+  EXPECT_EQ(timeline.thread(thread(timeline, 20).parent).tid, 7u);
+}
+
+TEST(TimelineLife, ReusedTidIsAnotherThread) {
+  TraceBuilder t = on_cpu0();
+  t.switch_to(8, {.state = KF_ST_DEAD}).at(20'000).fork(7, 7).wakeup(7, 0, true).at(21'000).switch_to(7, kSleep);
+  const Timeline timeline = built(t);
+  const ThreadId first = timeline.find_thread(7, 5'000), second = timeline.find_thread(7, 30'000);
+  EXPECT_NE(first, second);
+  EXPECT_EQ(timeline.piece_at(first, 500'000).state, State::kExited);
+  EXPECT_EQ(timeline.piece_at(second, 500'000).state, State::kRunning);
+}
+
+TEST(TimelineLife, ReusedTidWithoutItsForkIsAnotherThreadToo) {
+  TraceBuilder t = on_cpu0();
+  t.switch_to(0, {.state = KF_ST_DEAD}).at(20'000).switch_to(7);
+  const Timeline timeline = built(t);
+  EXPECT_NE(timeline.find_thread(7, 5'000), timeline.find_thread(7, 30'000));
+  EXPECT_EQ(state_at(timeline, 7, 30'000), State::kRunning);
+}
+
+TEST(TimelineLife, ExecOfANonLeaderTakesTheLeadersTid) {
+  TraceBuilder t;
+  t.sleeps(70).runs(0, 71).cpu(0).at(10'000).exec(70, 71, "new").at(20'000).switch_to(0, kSleep);
+  const Timeline timeline = built(t);
+  const ThreadId leader = timeline.find_thread(70, 5'000), caller = timeline.find_thread(71, 5'000);
+  EXPECT_EQ(timeline.piece_at(leader, 10'000).state, State::kExited);
+  EXPECT_EQ(timeline.thread(caller).tid, 70u);
+  EXPECT_EQ(timeline.thread(caller).former_tid, 71u);
+  EXPECT_EQ(timeline.piece_at(caller, 30'000).state, State::kBlocked);
+  EXPECT_EQ(timeline.thread(caller).name_at(15'000), "new");
+}
+
+TEST(TimelineEdge, FirstEventOfACpuSaysWhoHasRunSinceTheBeginning) {
+  TraceBuilder t;
+  t.cpu(0).unseen_switch_to(7).cpu(1).at(5'000).waking(7).cpu(0).at(10'000).switch_to(0, kSleep);
+  const Timeline timeline = built(t);
+  EXPECT_EQ(state_at(timeline, 7, kBegin), State::kRunning);
+  EXPECT_EQ(state_at(timeline, 7, 7'000), State::kRunning);  // the waking found it awake
+}
+
+TEST(TimelineEdge, SleeperFromLongBeforeKnowsSinceWhenAndInWhat) {
+  TraceBuilder t;
+  t.sleeps(7, {.state = KF_ST_SLEEP, .call = "epoll_wait", .enter_ns = 1, .args = {5, 0, 0, 0}});
+  const Timeline timeline = built(t);
+  const Interval& interval = thread(timeline, 7).intervals.front();
+  EXPECT_EQ(interval.begin_ns, 1u);
+  EXPECT_EQ(thread(timeline, 7).calls[interval.call()].arg0, 5u);
+  EXPECT_EQ(state_at(timeline, 7, kEnd - 1), State::kBlocked);
+}
+
+TEST(TimelineEdge, SnapshotCountsOnlyForThreadsWithoutEvents) {
+  TraceBuilder t = on_cpu0();
+  for (std::uint32_t tid : {7u, 9u}) {
+    kf_base_task& task = t.base_tasks().emplace_back();
+    task.tid = tid;
+    task.known = KF_BASE_SNAPSHOT;
+    task.snapshot_ns = 50'000;
+    task.out_state = KF_ST_DISK;
+  }
+  t.at(60'000).switch_to(0, kSleep);
+  const Timeline timeline = built(t);
+  EXPECT_EQ(state_at(timeline, 7, 55'000), State::kRunning);
+  EXPECT_EQ(state_at(timeline, 9, kBegin), State::kBlocked);
+}
+
+TEST(TimelineEdge, EventsBehindTheWindowAreLeftOut) {
+  TraceBuilder t = on_cpu0();
+  t.at(kEnd + 1).switch_to(0, kSleep);
+  EXPECT_EQ(built(t).thread(0).intervals.back().state, State::kRunning);
+}
+
+TEST(TimelineCalls, SwitchOutsAndTheReturnAreOneCall) {
+  TraceBuilder t = on_cpu0();
+  const SwitchSpec poll{.state = KF_ST_SLEEP, .call = "poll", .enter_ns = 9'000};
+  t.switch_to(0, poll).at(11'000).switch_to(7).at(12'000).switch_to(0, poll).at(13'000).switch_to(7);
+  t.at(14'000).returns("poll", 9'000, 1);
+  const Timeline timeline = built(t);
+  ASSERT_EQ(thread(timeline, 7).calls.size(), 1u);
+  EXPECT_EQ(thread(timeline, 7).calls[0].end_ns, 14'000u);
+  EXPECT_EQ(timeline.call_at(thread(timeline, 7), 13'999), 0u);
+  EXPECT_EQ(timeline.call_at(thread(timeline, 7), 14'000), model::kNone);
+  EXPECT_EQ(timeline.call_at(thread(timeline, 7), 8'999), model::kNone);
+}
+
+TEST(TimelineCalls, WithoutEntryTimesEqualOnesShareARecord) {
+  TraceBuilder t = on_cpu0();
+  for (std::uint64_t arg : {3, 3, 4}) {
+    t.at(10'000 + arg * 1000).switch_to(0, {.state = KF_ST_SLEEP, .call = "read", .args = {arg}});
+    t.at(10'500 + arg * 1000).switch_to(7);
+  }
+  EXPECT_EQ(thread(built(t), 7).calls.size(), 2u);
+}
+
+}  // namespace
+}  // namespace kflight::test
