@@ -149,8 +149,8 @@ class Dump {
   const DumpMeta& meta() const noexcept;        // defaults where the section is missing or damaged
   const std::string& meta_json() const noexcept;
 
-  // [window_begin, window_end): every CPU's events are complete in it, but for losses. Taken from the base lanes and
-  // chunks, not from the metadata.
+  // [window_begin, window_end): every CPU's events are complete in it, but for losses. From the base lanes, and from
+  // the metadata where that is plausible: only it knows when attaching was done.
   std::uint64_t window_begin_ns() const noexcept;
   std::uint64_t window_end_ns() const noexcept;
 

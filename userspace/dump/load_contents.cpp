@@ -187,11 +187,12 @@ void Loader::set_window() {
     first_base = std::min<std::uint64_t>(first_base, chunk.head->base_ns);
     last = std::max<std::uint64_t>(last, chunk.head->last_ns);
   }
-  // Nothing was evicted: complete since the recording began, which only the metadata knows.
+  // The first chunks hold events of the time when programs were still being attached, one after the other: complete since
+  // the recording began, which only the metadata knows.
   const auto& window = contents_.meta.window;
-  const bool from_is_sane = window.from_ns != 0 && window.from_ns <= first_base;
-  auto begin = evicted_through;
-  if (begin == 0) begin = from_is_sane ? window.from_ns : contents_.chunks.empty() ? 0 : first_base;
+  const bool from_is_sane = window.from_ns != 0 && window.from_ns <= std::max(last, window.to_ns);
+  auto begin = from_is_sane ? std::max<std::uint64_t>(evicted_through, window.from_ns) : evicted_through;
+  if (begin == 0 && !contents_.chunks.empty()) begin = first_base;
   // The recorder's own end is later than the last event on an idle machine. It counts when all its chunks are here and
   // it is not absurd.
   const bool near_last = contents_.chunks.empty() || window.to_ns <= last || window.to_ns - last <= kHourNs;
