@@ -133,7 +133,10 @@ void feed(model::TimelineBuilder& builder, const Seen& seen) {
       fact.wake.enqueued_ns = seen.merged_ns;
       fact.wake.cpu = event.cpu;
       if (event.source != SimSource::kTask) fact.wake.ctx = KF_CTX_HARDIRQ;
-      if (event.source == SimSource::kTimer) fact.wake.cause = model::CauseKind::kTimer;
+      if (event.source == SimSource::kTimer) {
+        fact.wake.cause = model::CauseKind::kTimer;
+        fact.wake.cause_ref = model::kNone;
+      }
       if (event.source == SimSource::kDisk) {
         fact.wake.cause = model::CauseKind::kBlock;
         fact.wake.cause_ref = builder.add(
@@ -168,7 +171,7 @@ Recording record(const Simulator& run, const RecordOptions& options) {
   fold(base, events, options.begin_ns, run.cpus());
   const auto base_tasks = base.tasks();
   const auto base_lanes = base.lanes();
-  model::TimelineBuilder builder({options.begin_ns, run.end_ns(), base_tasks, base_lanes, {}, {}});
+  model::TimelineBuilder builder({options.begin_ns, run.end_ns(), base_tasks, base_lanes, {}, {}, 0});
 
   struct Hole {
     std::uint64_t from_ns = 0, count = 0, left = 0;

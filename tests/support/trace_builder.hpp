@@ -33,7 +33,7 @@ struct WakeSpec {
   std::uint8_t ctx = KF_CTX_TASK;
   const char* call = nullptr;  // the waker's
   model::CauseKind cause = model::CauseKind::kNotNoted;
-  std::uint32_t cause_ref = 0;
+  std::uint32_t cause_ref = model::kNone;
   std::uint64_t enqueued_ns = 0;  // with the enqueue merged into the waking, on queue_cpu
   std::uint16_t queue_cpu = model::kNoCpu;
 };

@@ -117,8 +117,9 @@ Tree evidence_of(const ExplainedOperation& e) {
     if (hop.interval == kNone) continue;
     const model::Thread& thread = e.timeline().thread(hop.thread);
     const model::Interval& blocked = thread.intervals[hop.interval];
-    std::string text = fmt::format("{} blocks in {}", model::thread_label(e.timeline(), hop.thread, blocked.begin_ns),
-                                   model::wait_object(thread, blocked));
+    const std::string where = blocked.call() == kNone ? "" : " in " + model::wait_object(thread, blocked);
+    std::string text =
+        fmt::format("{} blocks{}", model::thread_label(e.timeline(), hop.thread, blocked.begin_ns), where);
     if (blocked.wake != kNone) {
       const model::Wake& wake = e.timeline().wake(blocked.wake);
       text += fmt::format(", woken at {} by {}", offset_text(e, wake.ts_ns), waker_text(e, wake));
@@ -137,7 +138,7 @@ std::string quality_text(const ExplainedOperation& e) {
   const model::LossIndex& losses = e.timeline().losses();
   const std::uint64_t blind_ns = losses.blind_ns(e.explanation.begin_ns, e.explanation.end_ns);
   text += blind_ns == 0 ? "; no events are missing in this time"
-                        : fmt::format("; events of some CPU are missing in {} of this time", duration_text(blind_ns));
+                        : fmt::format("; events of a CPU are missing in {} of this time", duration_text(blind_ns));
   if (e.explanation.begin_ns < e.timeline().begin_ns() || e.explanation.end_ns > e.timeline().end_ns())
     text += "; a part lies outside the recorded window";
   if (e.explanation.false_wakeups != 0) text += fmt::format("; {} false wakeups", e.explanation.false_wakeups);

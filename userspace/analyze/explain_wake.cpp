@@ -110,8 +110,9 @@ WaitEnd WaitJudge::by_unnoted_interrupt(ThreadId id, const Interval& blocked, co
 
 // Over loopback the receiver's softirq runs inside the sender's own call: the interrupted task is the cause.
 WaitEnd WaitJudge::by_network(const Wake& wake, ThreadId sleeper, Quality quality) const {
+  const bool remote = wake.cause == CauseKind::kNetRx && wake.cause_ref == KF_NET_REMOTE;
   const bool task_sends =
-      wake.waker < model::kIdleThread && wake.waker != sleeper && model::is_send_call(wake.waker_nr);
+      !remote && wake.waker < model::kIdleThread && wake.waker != sleeper && model::is_send_call(wake.waker_nr);
   if (!task_sends) return leaf(Category::kNetwork, {Who::Kind::kNetwork, 0}, quality);
   WaitEnd end;
   end.kind = WaitEnd::Kind::kThread;
@@ -124,12 +125,16 @@ WaitEnd WaitJudge::timer(ThreadId id, std::uint32_t index, Quality quality) cons
   WaitEnd end = leaf(Category::kTimer, {Who::Kind::kThread, id}, quality);
   end.kind = WaitEnd::Kind::kTimer;
   const Thread& thread = timeline_.thread(id);
-  const std::uint32_t call_index = thread.intervals[index].call();
-  if (call_index >= thread.calls.size()) return end;
-  const model::Call& call = thread.calls[call_index];
-  const std::int64_t allowed_ms = model::timeout_ms(call);
-  if (call.enter_known() && allowed_ms >= 0)
-    end.deadline_ns = call.begin_ns + static_cast<std::uint64_t>(allowed_ms) * 1'000'000;
+  const Interval& blocked = thread.intervals[index];
+  const Wake& wake = timeline_.wake(blocked.wake);
+  if (wake.cause == CauseKind::kTimer && wake.cause_ref != kNone) {
+    end.deadline_ns = wake.ts_ns - wake.cause_ref;
+  } else if (blocked.call() < thread.calls.size()) {
+    const model::Call& call = thread.calls[blocked.call()];
+    const std::int64_t allowed_ms = model::timeout_ms(call);
+    if (call.enter_known() && allowed_ms >= 0)
+      end.deadline_ns = call.begin_ns + static_cast<std::uint64_t>(allowed_ms) * 1'000'000;
+  }
   return end;
 }
 

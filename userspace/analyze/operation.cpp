@@ -77,16 +77,12 @@ Result<Operation> of_thread(const model::Trace& trace, const OperationChoice& ch
   return op;
 }
 
-bool is_target(const model::Trace& trace, const Thread& thread) {
-  return thread.is_target || trace.meta().config.everyone;
-}
-
 }  // namespace
 
 std::vector<Operation> slowest_operations(const model::Trace& trace, std::size_t most) {
   const model::Timeline& timeline = trace.timeline();
   const bool has_target = std::any_of(timeline.threads().begin(), timeline.threads().end(),
-                                      [&trace](const Thread& thread) { return is_target(trace, thread); });
+                                      [&trace](const Thread& thread) { return trace.is_target(thread); });
   struct Candidate {
     bool waits;
     std::uint64_t length_ns;
@@ -96,7 +92,7 @@ std::vector<Operation> slowest_operations(const model::Trace& trace, std::size_t
   std::vector<Candidate> all;
   for (ThreadId id = 0; id < timeline.threads().size(); ++id) {
     const Thread& thread = timeline.thread(id);
-    if (has_target && !is_target(trace, thread)) continue;
+    if (has_target && !trace.is_target(thread)) continue;
     for (std::uint32_t i = 0; i < thread.calls.size(); ++i) {
       const Call& call = thread.calls[i];
       const bool open = !call.returned() && i + 1u == thread.calls.size();

@@ -68,9 +68,9 @@ static_assert(sizeof(Interval) == 24);
 // What the CPU that did a waking was busy with, as far as its cause register said.
 enum class CauseKind : std::uint8_t {
   kNotNoted,
-  kTimer,      // an expiring timer or hrtimer
+  kTimer,      // an expiring timer; Wake::cause_ref is by how many ns it was late, kNone when that is not known
   kBlock,      // completion of a block request: Wake::cause_ref is its index in Timeline::block_requests()
-  kNetRx,      // network receive processing
+  kNetRx,      // network receive processing, cause_ref is KF_NET_*
   kSoftirq,    // another softirq, cause_ref is its vector
   kIrq,        // a device interrupt, cause_ref is its number
   kWorkqueue,  // a work item

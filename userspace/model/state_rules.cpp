@@ -77,7 +77,10 @@ void TimelineBuilder::switch_in(std::uint32_t tid, std::uint16_t cpu, std::uint6
   Interval& interval = open(id);
   if (interval.state == State::kRunning) {
     ++out_.counters_.misfits;
-    if (interval.cpu != cpu) vacate(interval, ts_ns);
+    if (interval.cpu != cpu) {
+      note_unreported_loss(interval.cpu, std::max(interval.begin_ns, cpus_[interval.cpu].last_ns), ts_ns);
+      vacate(interval, ts_ns);
+    }
   } else if (interval.state == State::kStopped) {
     interval.flags |= kIntervalInferred;
   } else if (interval.state == State::kBlocked && thread_state.has_early) {

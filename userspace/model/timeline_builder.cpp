@@ -87,12 +87,22 @@ void TimelineBuilder::on(const WakingEvent& event) {
 
 void TimelineBuilder::note_cause(Wake& wake, std::uint8_t cause, std::uint32_t detail,
                                  const std::array<std::uint64_t, 2>& args) {
-  wake.cause = cause_kind(cause);
-  wake.cause_ref = detail;
-  if (wake.cause != CauseKind::kBlock) return;
   const auto boottime = [&](std::uint64_t monotonic_ns) {
     return std::min(monotonic_ns + static_cast<std::uint64_t>(facts_.boottime_minus_monotonic_ns), wake.ts_ns);
   };
+  wake.cause = cause_kind(cause);
+  wake.cause_ref = detail;
+  if (wake.cause == CauseKind::kTimer) {
+    constexpr std::uint32_t kMonotonic = 1, kBoottime = 7;  // clock ids of clock_gettime(2)
+    const bool own = cause == KF_CAUSE_HRTIMER && (detail & 15) == KF_TIMER_SLEEP && args[0] != 0;
+    const std::uint32_t clock = detail >> 4;
+    wake.cause_ref = kNone;
+    if (own && (clock == kMonotonic || clock == kBoottime)) {
+      const std::uint64_t due_ns = clock == kMonotonic ? boottime(args[0]) : std::min(args[0], wake.ts_ns);
+      wake.cause_ref = static_cast<std::uint32_t>(std::min<std::uint64_t>(wake.ts_ns - due_ns, kNone - 1));
+    }
+  }
+  if (wake.cause != CauseKind::kBlock) return;
   BlockRequest request;
   request.completed_ns = wake.ts_ns;
   request.queued_ns = boottime(args[0]);
@@ -214,6 +224,7 @@ void TimelineBuilder::missed_switch(std::uint16_t cpu, std::uint32_t tid, std::u
   auto& row = out_.occupancy_[cpu];
   std::uint64_t since_ns = cpus_[cpu].hole_ns != 0 ? cpus_[cpu].hole_ns : cpus_[cpu].last_ns;
   since_ns = std::clamp(since_ns, row.empty() ? std::min(out_.begin_ns_, ts_ns) : row.back().begin_ns, ts_ns);
+  if (cpus_[cpu].hole_ns == 0) note_unreported_loss(cpu, since_ns, ts_ns);
   displace(cpu, kNoThread, since_ns);
   occupy(cpu, kNoThread, since_ns);
   if (tid == 0) return occupy(cpu, kIdleThread, ts_ns);
@@ -230,6 +241,11 @@ void TimelineBuilder::missed_switch(std::uint16_t cpu, std::uint32_t tid, std::u
     push(id, {since_ns, kNone, kNone, cpu, State::kUnknown});
   }
   push_running(id, cpu, ts_ns);
+}
+
+// The recorder counted nothing as lost, yet something must be missing: some systems hide threads from it.
+void TimelineBuilder::note_unreported_loss(std::uint16_t cpu, std::uint64_t from_ns, std::uint64_t to_ns) {
+  if (to_ns > out_.begin_ns_) out_.losses_.add({from_ns, to_ns, 0, cpu});
 }
 
 void TimelineBuilder::occupy(std::uint16_t cpu, ThreadId thread, std::uint64_t ts_ns) {

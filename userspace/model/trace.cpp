@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/escape.hpp"
 #include "model/timeline_builder.hpp"
 
@@ -20,12 +22,10 @@ Timeline timeline_of(const Dump& dump) {
 
 }  // namespace
 
-Trace::Trace(Dump dump) : dump_(std::move(dump)), timeline_(timeline_of(*dump_)) {
-  all_calls_ = meta().config.syscalls == "all";
-}
+Trace::Trace(Dump dump) : dump_(std::move(dump)), timeline_(timeline_of(*dump_)) { find_targets(); }
 
 Trace::Trace(Timeline timeline, DumpMeta meta) : meta_(std::move(meta)), timeline_(std::move(timeline)) {
-  all_calls_ = meta_.config.syscalls == "all";
+  find_targets();
 }
 
 Result<Trace> Trace::open(const std::string& path) {
@@ -33,9 +33,20 @@ Result<Trace> Trace::open(const std::string& path) {
   return Trace(std::move(dump));
 }
 
-bool Trace::has_all_calls(const Thread& thread) const {
-  return all_calls_ && !thread.is_kthread && (thread.is_target || meta().config.everyone);
+// Threads that have ended before the dump are not in its snapshot; their process tells.
+void Trace::find_targets() {
+  all_calls_ = meta().config.syscalls == "all";
+  for (const ProcessInfo& process : meta().targets) target_tgids_.push_back(process.tgid);
+  for (const Thread& thread : timeline_.threads())
+    if (thread.is_target && thread.tgid != 0) target_tgids_.push_back(thread.tgid);
+  std::sort(target_tgids_.begin(), target_tgids_.end());
 }
+
+bool Trace::is_target(const Thread& thread) const {
+  return meta().config.everyone || std::binary_search(target_tgids_.begin(), target_tgids_.end(), thread.tgid);
+}
+
+bool Trace::has_all_calls(const Thread& thread) const { return all_calls_ && !thread.is_kthread && is_target(thread); }
 
 std::string thread_name(const Timeline& timeline, ThreadId id, std::uint64_t at_ns) {
   if (id == kIdleThread) return "idle";

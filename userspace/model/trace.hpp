@@ -23,6 +23,8 @@ class Trace {
   const DumpMeta& meta() const noexcept { return dump_ ? dump_->meta() : meta_; }
   const Dump* dump() const noexcept { return dump_ ? &*dump_ : nullptr; }
 
+  // A thread of a process that the recorder was told to watch.
+  bool is_target(const Thread& thread) const;
   // Every system call of this thread in the window has been recorded, so that what is not in a call is user code.
   bool has_all_calls(const Thread& thread) const;
 
@@ -30,6 +32,9 @@ class Trace {
   std::optional<Dump> dump_;
   DumpMeta meta_;
   Timeline timeline_;
+  void find_targets();
+
+  std::vector<std::uint32_t> target_tgids_;  // sorted
   bool all_calls_ = false;
 };
 

@@ -120,6 +120,14 @@ TEST(ExplainWakes, NotedTimer) {
   EXPECT_EQ(e.sum(Quality::kExact), 40'000u);
 }
 
+TEST(ExplainWakes, NotedTimerThatWasLate) {
+  auto t = sleeper({.state = KF_ST_SLEEP, .call = "nanosleep"});
+  t.waking(7, {.ctx = KF_CTX_HARDIRQ, .cause = CauseKind::kTimer, .cause_ref = 3'000});
+  const Explained e = explain_sleeper(t);
+  EXPECT_EQ(e.sum(Category::kTimer), 37'000u);
+  EXPECT_EQ(e.sum(Category::kTimerOvershoot), 3'000u);
+}
+
 TEST(ExplainWakes, SleepEndedByAnInterruptNobodyNotedIsInferredToBeATimer) {
   auto t = sleeper({.state = KF_ST_SLEEP, .call = "clock_nanosleep"});
   t.waking(7, {.ctx = KF_CTX_HARDIRQ});
@@ -174,6 +182,12 @@ TEST(ExplainWakes, ReceivedFromOutsideIsTheNetwork) {
   const Explained e = explain_sleeper(t);
   EXPECT_EQ(e.sum(Category::kNetwork), 40'000u);
   EXPECT_EQ(e.sum(Quality::kExact), 40'000u);
+}
+
+TEST(ExplainWakes, PacketFromAnotherHostIsTheNetworkWhateverItInterrupted) {
+  auto t = sleeper({.state = KF_ST_SLEEP, .call = "recvfrom", .args = {5}});
+  t.cpu(1).waking(7, {.ctx = KF_CTX_SOFTIRQ, .call = "sendto", .cause = CauseKind::kNetRx, .cause_ref = KF_NET_REMOTE});
+  EXPECT_EQ(explain_sleeper(t).sum(Category::kNetwork), 40'000u);
 }
 
 TEST(ExplainWakes, NotWokenInTheWindow) {

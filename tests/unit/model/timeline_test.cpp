@@ -178,6 +178,7 @@ TEST(TimelineLoss, MissedSwitchShowsAtTheNextEventOfTheCpu) {
   t.waking(9).at(20'000).unseen_switch_to(5).at(30'000).waking(10);
   const Timeline timeline = built(t);
   EXPECT_EQ(timeline.counters().misfits, 1u);
+  EXPECT_TRUE(timeline.losses().any_in(0, 15'000, 16'000));  // nobody reported it
   EXPECT_EQ(state_at(timeline, 7, 9'999), State::kRunning);
   EXPECT_EQ(state_at(timeline, 7, 15'000), State::kUnknown);
   EXPECT_EQ(state_at(timeline, 5, 15'000), State::kUnknown);
