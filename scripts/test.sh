@@ -32,7 +32,8 @@ jobs=$(nproc)
 # release comes first so that a compile error shows before anything slow, and its tests last
 KF_CMAKE_ARGS="-DKFLIGHT_WERROR=ON" scripts/build.sh release
 for preset in "${sanitizers[@]}"; do
-  KF_CMAKE_ARGS="-DKFLIGHT_WERROR=ON" scripts/build.sh "$preset" unit_tests
+  # warnings count in the release build only: between a sanitizer's checks g++ 12 sees ghosts in the standard library
+  scripts/build.sh "$preset" unit_tests
   ctest --test-dir ".build/$preset" -L '^unit$' -j "$jobs" --no-tests=error --output-on-failure --progress
 done
 ctest --test-dir .build/release -j "$jobs" --no-tests=error --output-on-failure

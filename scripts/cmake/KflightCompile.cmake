@@ -6,10 +6,6 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LES
   # g++ 12 sees overlapping copies inside std::string's operator+ that are none (GCC bug 105651)
   target_compile_options(kf_compile INTERFACE -Wno-restrict)
 endif()
-if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND KFLIGHT_SANITIZE)
-  # with a sanitizer's checks in between, g++ loses sight of what <regex> initialises
-  target_compile_options(kf_compile INTERFACE -Wno-maybe-uninitialized)
-endif()
 if(KFLIGHT_WERROR)
   target_compile_options(kf_compile INTERFACE -Werror)
 endif()
