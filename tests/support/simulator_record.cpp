@@ -127,6 +127,9 @@ void feed(model::TimelineBuilder& builder, const Seen& seen) {
       return builder.add(e);
     }
     case SimKind::kWaking: {
+      UnknownEvent seen_by;  // a fact does not say whom its CPU runs, an event does
+      static_cast<EventHead&>(seen_by) = head;
+      builder.add(seen_by);
       const std::uint16_t queue = seen.merged_ns != 0 ? seen.merged_cpu : model::kNoCpu;
       model::WakeFact fact{event.tid, queue, KF_DEFAULT_PRIO, event.current, {}};
       fact.wake.ts_ns = event.ts_ns;
@@ -140,7 +143,7 @@ void feed(model::TimelineBuilder& builder, const Seen& seen) {
       if (event.source == SimSource::kDisk) {
         fact.wake.cause = model::CauseKind::kBlock;
         fact.wake.cause_ref = builder.add(
-            model::BlockRequest{event.queued_ns, event.issued_ns, event.completed_ns, event.tid, 254u << 20});
+            model::BlockRequest{event.queued_ns, event.issued_ns, event.completed_ns, model::kNoThread, 254u << 20});
       }
       return builder.add(fact);
     }

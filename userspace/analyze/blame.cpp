@@ -60,6 +60,7 @@ class Summer {
 
   void add(const Leaf& leaf);
   void add_self(const Leaf& leaf, std::uint64_t ns);
+  RowKey row_key(const Leaf& leaf);
   std::uint32_t node_of(const Leaf& leaf);
   std::uint32_t node_of_hop(std::uint32_t hop);
   std::uint32_t node(std::uint32_t parent, std::uint32_t hop, ThreadId next, const Who& end);
@@ -71,6 +72,8 @@ class Summer {
   const Explanation& explanation_;
   Blame out_;
   std::map<RowKey, RowSum> rows_;
+  std::unordered_map<ThreadId, ThreadId> group_of_thread_;  // first thread of the same name
+  std::unordered_map<std::string, ThreadId> group_of_name_;
   std::map<NodeKey, std::uint32_t> nodes_;
   std::vector<std::uint32_t> node_of_hop_;
   std::vector<std::uint32_t> last_hop_;  // by node: a wait with several leaves at its end is one span
@@ -81,7 +84,7 @@ void Summer::add(const Leaf& leaf) {
   const auto category = static_cast<std::size_t>(leaf.category);
   out_.by_quality[static_cast<std::size_t>(leaf.quality)] += ns;
 
-  RowSum& sum = rows_[{row_group(leaf.category), leaf.who.kind, leaf.who.id}];
+  RowSum& sum = rows_[row_key(leaf)];
   sum.row.who = leaf.who;
   sum.row.ns += ns;
   if (leaf.cpu != model::kNoCpu) sum.row.cpu = leaf.cpu;
@@ -99,6 +102,19 @@ void Summer::add(const Leaf& leaf) {
   out_.nodes[where].by_category[category] += ns;
   sum.by_node[where] += ns;
   add_self(leaf, ns);
+}
+
+// Threads that kept somebody off a CPU count by name: a hundred short-lived ones are one cause.
+Summer::RowKey Summer::row_key(const Leaf& leaf) {
+  std::uint32_t id = leaf.who.id;
+  if (leaf.category == Category::kContention) {
+    const auto [known, fresh] = group_of_thread_.try_emplace(id, id);
+    if (fresh)
+      known->second =
+          group_of_name_.try_emplace(model::thread_name(timeline_, id, explanation_.end_ns), id).first->second;
+    id = known->second;
+  }
+  return {row_group(leaf.category), leaf.who.kind, id};
 }
 
 // What the asked thread itself did at that time.
@@ -182,6 +198,7 @@ std::uint64_t Summer::hop_ns(const Hop& hop) const {
 
 void Summer::finish_rows() {
   for (auto& [key, sum] : rows_) {
+    if (std::get<0>(key) == static_cast<std::uint8_t>(Category::kContention)) sum.row.culprits = sum.lines.size();
     for (const auto& [line_key, line] : sum.lines) {
       sum.row.lines.push_back(line);
       out_.lines.push_back(line);

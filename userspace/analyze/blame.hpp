@@ -46,6 +46,7 @@ struct BlameRow {
   Who who;
   std::vector<BlameLine> lines;  // the largest first
   std::uint64_t ns = 0;
+  std::size_t culprits = 1;   // threads of one name that had the CPU are one row
   std::uint32_t node = 0;     // in Blame::nodes
   std::uint64_t node_ns = 0;  // part of ns there
   std::uint16_t cpu = model::kNoCpu;

@@ -94,6 +94,8 @@ std::string row_text(const ExplainedOperation& e, const BlameRow& row) {
     case Category::kDiskCompletion:
       return fmt::format("{} ({})", who, parts_text(row));
     case Category::kContention:
+      if (row.culprits > 1)
+        return fmt::format("{} threads named {} had the CPU while {} was runnable", row.culprits, who, whose);
       return fmt::format("{} had CPU {} while {} was runnable", who, row.cpu, whose);
     case Category::kWakeLatency:
       return fmt::format("idle {} waking up for {}", who, whose);

@@ -45,6 +45,8 @@ inline constexpr std::uint8_t kIntervalIowait = 1;    // blocked with in_iowait 
 inline constexpr std::uint8_t kIntervalUnplaced = 2;  // runnable on a queue nobody named: cpu is where it ran last
 inline constexpr std::uint8_t kIntervalInferred =
     4;  // state or bounds follow from other facts, their own events are missing
+inline constexpr std::uint8_t kIntervalInSequence =
+    8;  // begins at a switch-out, the thread's next one after that before
 
 struct Interval {
   std::uint64_t begin_ns = 0;  // of the first interval maybe before the window

@@ -41,7 +41,7 @@ Left state_after(const SwitchEvent& event) {
 
 void TimelineBuilder::switch_out(const SwitchEvent& event) {
   const ThreadId id = threads_.find(event.tid);  // observe_current() made it run here
-  check_sequence(id, event.nsw);
+  const bool in_sequence = check_sequence(id, event.nsw);
   ThreadState& thread_state = state(id);
   thread_state.last_cpu = event.cpu;
   thread_state.prio = event.prev_prio;
@@ -50,6 +50,7 @@ void TimelineBuilder::switch_out(const SwitchEvent& event) {
   const Left left = state_after(event);
   Interval next{event.ts_ns, kNone, kNone, event.cpu, left.state, left.detail, 0, event.prev_prio};
   if (event.in_iowait) next.flags |= kIntervalIowait;
+  if (in_sequence) next.flags |= kIntervalInSequence;
   if (!event.has_sys) {
     thread_state.open_call = kNone;
   } else {
@@ -106,17 +107,15 @@ void TimelineBuilder::wake(const WakeFact& fact) {
     case State::kUnknown:
       wake_sleeper(id, fact);
       break;
-    case State::kRunning: {
+    default: {
+      // Runnable: it may run already, its switch-in lost.
       ++out_.counters_.spurious_wakings;
       ThreadState& thread_state = state(id);
       thread_state.has_early = true;
       thread_state.early = fact.wake;
       thread_state.early.waker = fact.waker_tid == 0 ? kIdleThread : threads_.find(fact.waker_tid);
       thread_state.early_queue_cpu = fact.queue_cpu;
-      break;
     }
-    default:
-      ++out_.counters_.spurious_wakings;
   }
 }
 
@@ -236,17 +235,16 @@ void TimelineBuilder::fork(const ForkEvent& event) {
 }
 
 // nvcsw + nivcsw grows by one per switch-out: a larger step means that switches of this thread are missing, so whatever
-// seems to have happened since the last one is not known.
-void TimelineBuilder::check_sequence(ThreadId id, std::uint8_t nsw) {
-  ThreadState& thread_state = state(id);
-  if (thread_state.last_nsw >= 0) {
-    const auto missing = static_cast<std::uint8_t>(nsw - thread_state.last_nsw - 1);
-    if (missing != 0) {
-      out_.counters_.lost_switches += missing;
-      forget_since_last_switch_out(id);
-    }
-  }
-  thread_state.last_nsw = nsw;
+// seems to have happened since the last one is not known. True when none is missing.
+bool TimelineBuilder::check_sequence(ThreadId id, std::uint8_t nsw) {
+  const std::int16_t last = state(id).last_nsw;
+  state(id).last_nsw = nsw;
+  if (last < 0) return false;
+  const auto missing = static_cast<std::uint8_t>(nsw - last - 1);
+  if (missing == 0) return true;
+  out_.counters_.lost_switches += missing;
+  forget_since_last_switch_out(id);
+  return false;
 }
 
 void TimelineBuilder::forget_since_last_switch_out(ThreadId id) {
@@ -279,6 +277,14 @@ void TimelineBuilder::doubt_no_wakes() {
     } else {
       ++out_.counters_.no_wakes;
     }
+  }
+}
+
+// At the window's end an early waking has not been decided upon: the sleep may be none.
+void TimelineBuilder::doubt_undecided_sleeps() {
+  for (ThreadId id = 0; id < states_.size(); ++id) {
+    const bool asleep = !threads_[id].intervals.empty() && open(id).state == State::kBlocked;
+    if (states_[id].has_early && asleep) open(id).flags |= kIntervalInferred;
   }
 }
 

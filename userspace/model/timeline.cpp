@@ -133,28 +133,43 @@ Piece Timeline::piece_at(ThreadId thread, std::uint64_t t_ns) const {
   return piece;
 }
 
+namespace {
+
+// The thread was seen to be switched in after interval `index` (or at its beginning), and the switch-out that followed
+// was its next one after the last before the interval: then it had no other turn on a CPU, whatever events are missing.
+bool had_no_other_turn(const Thread& thread, std::size_t index) {
+  const auto& intervals = thread.intervals;
+  if (intervals[index].state == State::kBlocked) ++index;
+  while (index < intervals.size() && intervals[index].state == State::kRunnable) ++index;
+  return index + 1 < intervals.size() && intervals[index].state == State::kRunning &&
+         !(intervals[index].flags & kIntervalInferred) && (intervals[index + 1].flags & kIntervalInSequence);
+}
+
+}  // namespace
+
 bool Timeline::may_miss_events(const Thread& thread, std::size_t index) const {
   const Interval& interval = thread.intervals[index];
-  const std::uint64_t end_ns = interval_end_ns(thread, index);
+  const std::uint8_t wake_flags = interval.wake == kNone ? 0 : wakes_[interval.wake].flags;
+  if (wake_flags & kWakeLost) return true;
+  if (!losses_.any_in(interval.begin_ns, interval_end_ns(thread, index))) return false;
+  const bool woken_in_sight = interval.wake != kNone && !(wake_flags & kWakeEarly);
   switch (interval.state) {
     case State::kRunning:
-      return losses_.any_in(interval.cpu, interval.begin_ns, end_ns);
+      return !had_no_other_turn(thread, index) &&
+             losses_.any_in(interval.cpu, interval.begin_ns, interval_end_ns(thread, index));
+    case State::kBlocked:
+      // The kernel announces a waking only of a thread that still sleeps: no earlier one can be missing.
+      return !(woken_in_sight && had_no_other_turn(thread, index));
     case State::kRunnable: {
-      // When the thread ran in the end where it had been queued, only that CPU's events matter: a turn on another CPU
-      // would have shown in the sequence number of its next switch-out, so there must be one. Otherwise a move or a
-      // switch-in elsewhere may be missing; so may an enqueue that is an event of its own, and after an early waking
-      // the waking that counted.
-      const std::uint8_t wake_flags = interval.wake == kNone ? kWakeMerged : wakes_[interval.wake].flags;
-      const bool whole = (wake_flags & (kWakeMerged | kWakeEarly)) == kWakeMerged;
-      const bool ran_here = index + 2 < thread.intervals.size() &&
+      // It waited in one place when it was put there by the waking's own event, or was preempted there, and ran there.
+      const bool placed = interval.wake == kNone || (woken_in_sight && (wake_flags & kWakeMerged));
+      const bool ran_here = index + 1 < thread.intervals.size() &&
                             thread.intervals[index + 1].state == State::kRunning &&
                             thread.intervals[index + 1].cpu == interval.cpu;
-      const bool anywhere = !whole || !ran_here || interval.first_move() != kNone;
-      if (anywhere) return losses_.any_in(interval.begin_ns, end_ns);
-      return losses_.any_in(interval.cpu, interval.begin_ns, end_ns);
+      return !(placed && ran_here && interval.first_move() == kNone && had_no_other_turn(thread, index));
     }
     default:
-      return losses_.any_in(interval.begin_ns, end_ns);
+      return true;
   }
 }
 

@@ -58,6 +58,7 @@ Timeline TimelineBuilder::finish() && {
   for (const kf_task& task : facts_.tasks) learn_from_dump_snapshot(task);
   out_.losses_.seal();
   doubt_no_wakes();
+  doubt_undecided_sleeps();
   out_.threads_ = std::move(threads_).take();
   return std::move(out_);
 }
@@ -238,9 +239,11 @@ void TimelineBuilder::missed_switch(std::uint16_t cpu, std::uint32_t tid, std::u
     if (interval.state == State::kRunnable) interval.link = kNone;
     interval.state = State::kUnknown;
   } else if (interval.state != State::kUnknown) {
+    interval.flags |= kIntervalInferred;  // what brought it there may have been in the hole
     push(id, {since_ns, kNone, kNone, cpu, State::kUnknown});
   }
   push_running(id, cpu, ts_ns);
+  open(id).flags |= kIntervalInferred;
 }
 
 // The recorder counted nothing as lost, yet something must be missing: some systems hide threads from it.

@@ -116,9 +116,10 @@ class TimelineBuilder {
   void place(ThreadId id, std::uint16_t cpu, std::uint64_t ts_ns);
   void lost_waking(ThreadId id, std::uint16_t cpu, std::uint64_t ts_ns);
   void fork(const ForkEvent& event);
-  void check_sequence(ThreadId id, std::uint8_t nsw);
+  bool check_sequence(ThreadId id, std::uint8_t nsw);
   void forget_since_last_switch_out(ThreadId id);
   void doubt_no_wakes();
+  void doubt_undecided_sleeps();
   void end_life(ThreadId id, std::uint64_t ts_ns);
 
   ThreadId alive(std::uint32_t tid, std::uint64_t ts_ns);

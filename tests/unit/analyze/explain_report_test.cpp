@@ -108,6 +108,19 @@ TEST(ExplainReport, FoldedStacksAddUp) {
   EXPECT_EQ(sum, 31'500'000u);
 }
 
+TEST(ExplainReport, ThreadsOfOneNameThatHadTheCpuAreOneCause) {
+  TraceBuilder t;
+  t.named(1, "victim").named(2, "child").named(3, "child").runs(0, 1).queued(2, 0).queued(3, 0).at(10'000).cpu(0);
+  t.switch_to(2, {.preempt = true}).at(20'000).switch_to(3, {.preempt = true}).at(30'000).switch_to(1);
+  const Trace trace(t.timeline(1000, 40'000));
+  AnalysisOptions options;
+  options.choice = {.tid = 1, .from_ns = 1000, .to_ns = 30'000, .op = {}};
+  const auto report = analyze::run_explain(trace, options);
+  ASSERT_TRUE(report.has_value());
+  EXPECT_THAT(analyze::render(*report, {.columns = 4000}),
+              HasSubstr("69.0 % of it (20 us): 2 threads named child had the CPU while victim was runnable"));
+}
+
 TEST(ExplainReport, PriorityInversionIsTold) {
   TraceBuilder t;
   constexpr std::uint32_t High = 1, Low = 2, Middle = 3;
