@@ -35,14 +35,28 @@ static __always_inline u32 task_throttled(struct task_struct *task) {
 
 /* bpf_rdonly_cast (6.2, a35b9af4ec2c) turns an address into a pointer that may be read directly; before it, a helper call
  * has to copy. A helper call costs 30 to 60 ns where returns are mitigated (SRSO), more than all else we do. Any
- * structure with an int at its start serves as the type of an int. */
-#ifdef KF_FAST_READS /* one file only: the linker of libbpf before 1.2 fails on a kernel function that two objects use */
+ * structure with an int (a pointer to a task) at its start serves as the type of an int (of such a pointer). */
+#ifdef KF_FAST_READS /* one object only: the linker of libbpf before 1.2 fails on a kernel function that two of them use */
 extern void *bpf_rdonly_cast(const void *address, u32 btf_id) __ksym __weak;
 #define fast_reads config.has_rdonly_cast
 #else
 #define bpf_rdonly_cast(address, btf_id) NULL
 #define fast_reads false
 #endif
+
+static __always_inline void find_run_queue(u64 *run_queue) {
+  if (unlikely(!*run_queue)) *run_queue = (u64)bpf_get_current_task_btf()->se.cfs_rq->rq;
+}
+
+/* The task this CPU runs, without a helper call: a per-CPU variable, which is found like the preempt count below. The
+ * result may be read, but not be given to a helper. `run_queue`: a place to keep this CPU's. */
+static __always_inline struct task_struct *this_task(u64 *run_queue) {
+  if (!fast_reads || !config.has_current_task) return bpf_get_current_task_btf();
+  find_run_queue(run_queue);
+  struct rcuwait *pointer =
+      bpf_rdonly_cast((void *)(*run_queue + config.current_task_delta), bpf_core_type_id_kernel(struct rcuwait));
+  return pointer->task;
+}
 
 /* What interrupted what: bits of preempt_count. On x86 that is a per-CPU variable, __preempt_count; from 6.2
  * (64701838bf05) to 6.14 (46e8fff6d45f) it was a member of pcpu_hot. A typed ksym would reach it only on kernels whose
@@ -52,17 +66,14 @@ static __always_inline u32 waker_context(struct batch *b) {
   u32 count = 0;
 #if defined(__TARGET_ARCH_x86)
   if (!config.has_preempt_count) return KF_CTX_TASK;
-  if (unlikely(!b->preempt_count_at)) {
-    u64 rq = (u64)bpf_get_current_task_btf()->se.cfs_rq->rq;
-    if (!rq) return KF_CTX_TASK;
-    b->preempt_count_at = rq + config.preempt_count_delta;
-  }
+  find_run_queue(&b->run_queue);
+  if (!b->run_queue) return KF_CTX_TASK;
+  void *at = (void *)(b->run_queue + config.preempt_count_delta);
   if (fast_reads) {
-    struct refcount_struct *p =
-        bpf_rdonly_cast((void *)b->preempt_count_at, bpf_core_type_id_kernel(struct refcount_struct));
+    struct refcount_struct *p = bpf_rdonly_cast(at, bpf_core_type_id_kernel(struct refcount_struct));
     count = p->refs.counter;
   } else {
-    bpf_probe_read_kernel(&count, sizeof(count), (void *)b->preempt_count_at);
+    bpf_probe_read_kernel(&count, sizeof(count), at);
   }
 #endif
   if (count & 0xf00000) return KF_CTX_NMI;
@@ -74,12 +85,22 @@ static __always_inline u32 waker_context(struct batch *b) {
 /* Registers a task saved when it entered the kernel. bpf_task_pt_regs exists since 5.15 (dd6e10fbd9fb). Before, blocked
  * calls are not known. They always lie at the same place of a task's stack, which the loader asked the helper for once:
  * see above for what a call costs. Only for tasks with a user side. */
+static __always_inline bool has_user_side(struct task_struct *task) {
+  return !(task->flags & (PF_KTHREAD | PF_IO_WORKER | PF_USER_WORKER));
+}
+static __always_inline struct pt_regs *task_user_regs_fast(struct task_struct *task) {
+  if (!has_user_side(task)) return NULL;
+  return bpf_rdonly_cast(task->stack + regs_offset, bpf_core_type_id_kernel(struct pt_regs));
+}
 static __always_inline struct pt_regs *task_user_regs(struct task_struct *task) {
   if (!config.has_task_pt_regs) return NULL;
-  if (task->flags & (PF_KTHREAD | PF_IO_WORKER | PF_USER_WORKER)) return NULL;
-  if (fast_reads && regs_offset)
-    return bpf_rdonly_cast(task->stack + regs_offset, bpf_core_type_id_kernel(struct pt_regs));
+  if (fast_reads && regs_offset) return task_user_regs_fast(task);
+  if (!has_user_side(task)) return NULL;
   return (struct pt_regs *)bpf_task_pt_regs(task);
+}
+static __always_inline struct pt_regs *current_user_regs(struct task_struct *current) {
+  if (fast_reads && regs_offset && config.has_current_task) return task_user_regs_fast(current);
+  return task_user_regs(bpf_get_current_task_btf());
 }
 
 #if defined(__TARGET_ARCH_x86)

@@ -40,7 +40,7 @@ struct batch {
   u64 last_ns;     /* time of the last event */
   u64 events_total;
   u64 nested_total;
-  u64 preempt_count_at; /* address of this CPU's preempt count, 0 until first needed */
+  u64 run_queue; /* address of this CPU's run queue, 0 until first needed */
   struct kf_chunk head; /* head and words stay together: they leave as one record */
   u64 words[KF_BATCH_ROOM];
 };

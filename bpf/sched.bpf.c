@@ -4,7 +4,6 @@
  * Programs take the raw context (u64 *ctx) because the same program must load on kernels whose tracepoints have other
  * argument counts: an argument that may be absent is read behind a flag of the configuration, and the verifier drops the
  * dead branch. */
-#define KF_FAST_READS
 #include "compat.bpf.h"
 #include "core.bpf.h"
 
@@ -91,9 +90,9 @@ static __always_inline u64 put_cause(u64 *out, u32 context, u32 waker_tid, u32 *
 SEC("tp_btf/sched_waking")
 int kf_sched_waking(u64 *ctx) {
   struct task_struct *wakee = (struct task_struct *)ctx[0];
-  struct task_struct *waker = bpf_get_current_task_btf();
   struct batch *b = this_batch();
   if (!b) return 0;
+  struct task_struct *waker = this_task(&b->run_queue);
   u32 context = waker_context(b);
   u32 wakee_tid = wakee->pid;
   u32 waker_nr = KF_WAKER_NO_SYS;
@@ -101,7 +100,7 @@ int kf_sched_waking(u64 *ctx) {
 
   if (context == KF_CTX_NMI || !in_scope(wakee, waker)) return 0;
   if (context != KF_CTX_HARDIRQ) {
-    struct pt_regs *regs = task_user_regs(waker);
+    struct pt_regs *regs = current_user_regs(waker);
     s64 nr = regs ? regs_nr(regs) : -1;
     if (nr >= 0) waker_nr = nr < KF_WAKER_BIG_NR ? nr : KF_WAKER_BIG_NR;
   }
@@ -130,7 +129,8 @@ int kf_sched_wakeup(u64 *ctx) {
   struct batch *b = this_batch();
   struct slot s;
 
-  if (b && b->wake_tid == tid && !b->busy && tid) {
+  if (!b) return 0;
+  if (b->wake_tid == tid && !b->busy && tid) {
     b->busy = 1;
     barrier();
     u64 delay = cpu == bpf_get_smp_processor_id() ? 0 : bpf_ktime_get_boot_ns() - b->wake_ns;
@@ -146,7 +146,7 @@ int kf_sched_wakeup(u64 *ctx) {
     b->busy = 0;
     if (merged) return 0;
   }
-  struct task_struct *current = bpf_get_current_task_btf();
+  struct task_struct *current = this_task(&b->run_queue);
   if (!in_scope(wakee, current)) return 0;
   if (!kf_begin(&s, current->pid)) return 0;
   s.out[0] = kf_pack_wakeup(s.dt, tid, cpu, 0, task_throttled(wakee));

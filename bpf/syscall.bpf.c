@@ -14,9 +14,10 @@ kf_u64 control_last_ns = 0;
 SEC("tp_btf/sys_enter")
 int kf_sys_enter(u64 *ctx) {
   u32 zero = 0;
-  struct task_struct *task = bpf_get_current_task_btf();
   struct kf_cpu_call *c = bpf_map_lookup_elem(&calls, &zero);
-  if (!c || !is_target_now(c, task->tgid)) return 0;
+  if (!c) return 0;
+  struct task_struct *task = this_task(&c->run_queue);
+  if (!is_target_now(c, task->tgid)) return 0;
   c->nr = (u32)ctx[1];
   c->enter_ns = bpf_ktime_get_boot_ns();
   barrier();
@@ -81,15 +82,17 @@ int kf_sys_exit(u64 *ctx) {
   struct pt_regs *regs = (struct pt_regs *)ctx[0];
   s64 ret = (s64)ctx[1];
   u32 zero = 0;
-  struct task_struct *task = bpf_get_current_task_btf();
-  u32 tid = task->pid;
+  u32 tid;
   u64 enter_ns = 0;
   u32 parked = 0;
   u32 nr;
   struct slot s;
 
   struct kf_cpu_call *c = bpf_map_lookup_elem(&calls, &zero);
-  if (!c || !is_target_now(c, task->tgid)) return 0;
+  if (!c) return 0;
+  struct task_struct *task = this_task(&c->run_queue);
+  if (!is_target_now(c, task->tgid)) return 0;
+  tid = task->pid;
   if (c->tid == tid) {
     enter_ns = c->enter_ns;
     nr = c->nr;

@@ -68,6 +68,12 @@ typedef struct {
   int counter;
 } atomic_t;
 
+struct task_struct;
+
+struct rcuwait {
+  struct task_struct *task;
+};
+
 struct refcount_struct {
   atomic_t refs;
 };

@@ -509,10 +509,12 @@ struct kf_config {
   kf_u32 has_preempt_count;   /* kernel: preempt_count_delta is known, so a waker's context is */
   kf_u32 has_rdonly_cast;     /* kernel: bpf_rdonly_cast exists (6.2), memory is read without a helper call */
   kf_u32 causes;              /* keep the cause register */
-  kf_u32 reserved2;
+  kf_u32 has_current_task;    /* kernel: current_task_delta is known */
   kf_u32 parked_slots;        /* a power of two; 0: this kernel has no compare-and-swap in BPF (5.12), use the hash map */
   kf_u32 reserved;
-  kf_s64 preempt_count_delta; /* address of a CPU's preempt count minus that of its run queue, both per-CPU variables */
+  /* Addresses of per-CPU variables minus that of the same CPU's run queue. */
+  kf_s64 preempt_count_delta;
+  kf_s64 current_task_delta;
   kf_u64 timer_functions[KF_TIMER_CLASSES + 1]; /* by KF_TIMER_*: addresses of timer handlers, 0 where not known; the
                                                     last one is process_timeout, a second KF_TIMER_SLEEP */
   struct kf_rule rules[KF_RULES_MAX];
@@ -532,8 +534,9 @@ struct kf_cpu_call {
   kf_u32 is_target;
   kf_u32 checked_gen;    /* ... valid while the generation of the target map is this */
   kf_u32 reserved;
+  kf_u64 run_queue;      /* address of this CPU's run queue, 0 until first needed */
 };
-KF_ASSERT_SIZE(struct kf_cpu_call, 32);
+KF_ASSERT_SIZE(struct kf_cpu_call, 40);
 
 /* A call whose task was switched out. Lies in slot tid % kf_config.parked_slots of an array; while another live thread
  * holds that slot, in a hash map. Kept after the call's end (enter_ns 0), so that the thread's next call finds it. */

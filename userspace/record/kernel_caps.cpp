@@ -84,18 +84,30 @@ std::optional<std::uint32_t> percpu_offset(const btf* kernel, std::string_view v
   return std::nullopt;
 }
 
-void find_preempt_count(const btf* kernel, KernelCaps& caps) {
+// x86's hot per-CPU variables were members of pcpu_hot from 6.2 to 6.14.
+std::optional<std::uint32_t> hot_offset(const btf* kernel, const char* variable, std::string_view member) {
+  if (const auto own = percpu_offset(kernel, variable)) return own;
+  const auto hot = percpu_offset(kernel, "pcpu_hot");
+  const auto within = member_offset(kernel, "pcpu_hot", member);
+  if (!hot || !within) return std::nullopt;
+  return *hot + *within;
+}
+
+// How far per-CPU variables lie from a CPU's run queue, which BPF can reach.
+void find_percpu_variables(const btf* kernel, KernelCaps& caps) {
 #if defined(__x86_64__)
   const auto run_queue = percpu_offset(kernel, "runqueues");
-  auto count = percpu_offset(kernel, "__preempt_count");
-  if (!count) {
-    const auto hot = percpu_offset(kernel, "pcpu_hot");
-    const auto member = member_offset(kernel, "pcpu_hot", "preempt_count");
-    if (hot && member) count = *hot + *member;
+  if (!run_queue || !member_offset(kernel, "cfs_rq", "rq")) return;
+  const auto distance = [&](std::uint32_t offset) { return std::int64_t{offset} - std::int64_t{*run_queue}; };
+  if (const auto count = hot_offset(kernel, "__preempt_count", "preempt_count")) {
+    caps.has_preempt_count = true;
+    caps.preempt_count_delta = distance(*count);
   }
-  if (!run_queue || !count || !member_offset(kernel, "cfs_rq", "rq")) return;
-  caps.has_preempt_count = true;
-  caps.preempt_count_delta = static_cast<std::int64_t>(*count) - static_cast<std::int64_t>(*run_queue);
+  if (const auto task = hot_offset(kernel, "current_task", "current_task");
+      task && member_offset(kernel, "rcuwait", "task") == 0) {
+    caps.has_current_task = true;
+    caps.current_task_delta = distance(*task);
+  }
 #else
   (void)kernel;
   (void)caps;
@@ -125,7 +137,7 @@ Result<KernelCaps> read_kernel_caps() {
   caps.has_rdonly_cast = btf__find_by_name_kind(kernel.get(), "bpf_rdonly_cast", BTF_KIND_FUNC) > 0;
   caps.has_compare_and_swap = can_compare_and_swap();
   caps.has_throttled = member_offset(kernel.get(), "task_struct", "throttled").has_value();
-  find_preempt_count(kernel.get(), caps);
+  find_percpu_variables(kernel.get(), caps);
   return caps;
 }
 

@@ -21,6 +21,8 @@ struct KernelCaps {
   bool has_compare_and_swap = false;   // atomic operations with a result (5.12)
   bool has_preempt_count = false;      // a waker's context can be read
   std::int64_t preempt_count_delta = 0;  // see kf_config
+  bool has_current_task = false;         // the running task is found without a helper call
+  std::int64_t current_task_delta = 0;   // see kf_config
   std::vector<std::string> tracepoints;  // of those kflight knows, the ones this kernel has
   bool has_tracepoint(std::string_view name) const;
 };

@@ -187,6 +187,8 @@ Result<Loader> Loader::load(kf_config config, std::uint64_t ring_bytes, std::uin
   config.has_task_pt_regs = impl->caps.has_task_pt_regs;
   config.has_preempt_count = impl->caps.has_preempt_count;
   config.preempt_count_delta = impl->caps.preempt_count_delta;
+  config.has_current_task = impl->caps.has_current_task && impl->caps.has_rdonly_cast;
+  config.current_task_delta = impl->caps.current_task_delta;
   config.has_rdonly_cast = impl->caps.has_rdonly_cast;
   config.parked_slots = impl->caps.has_compare_and_swap && config.syscalls != KF_SYSCALLS_OFF ? parked_slots() : 0;
   impl->config = config;

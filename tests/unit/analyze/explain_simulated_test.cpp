@@ -165,7 +165,11 @@ TEST(ExplainSimulated, SumPartitionAdditivityAndAgreementPointByPoint) {
         ASSERT_EQ(whole.cycles, 0u);
       }
       if (seed % 4 == 1) {
-        for (const Leaf& leaf : whole.leaves) ASSERT_EQ(leaf.quality, Quality::kExact) << leaf.begin_ns;
+        // a sleep that an early waking may have ended is not decided upon when the window ends
+        for (const Leaf& leaf : whole.leaves) {
+          if (leaf.end_ns == trace.timeline().end_ns()) continue;
+          ASSERT_EQ(leaf.quality, Quality::kExact) << leaf.begin_ns;
+        }
       }
       deepest = std::max(deepest, whole.deepest);
       ++intervals;

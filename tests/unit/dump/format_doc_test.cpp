@@ -45,7 +45,7 @@ std::string hex_lines(std::span<const std::byte> bytes) {
 
 // The block fenced with ```hex, comments cut off.
 std::string documented_lines() {
-  const auto root = std::filesystem::path(__FILE__).parent_path() / "../../..";
+  const auto root = std::filesystem::path(KFLIGHT_SOURCE_DIR);
   std::istringstream page(read_text((root / "docs/dump-format.md").string()));
   std::string text, line;
   bool inside = false;

@@ -100,7 +100,7 @@ TEST(Schema, JsonListsEveryKindWithItsFields) {
 }
 
 TEST(Schema, EventsDocIsUpToDate) {
-  const auto path = std::filesystem::path(__FILE__).parent_path() / "../../../docs/events.md";
+  const auto path = std::filesystem::path(KFLIGHT_SOURCE_DIR) / "docs/events.md";
   if (std::getenv("KFLIGHT_UPDATE_DOCS") != nullptr) std::ofstream(path) << schema_markdown();
   std::stringstream checked_in;
   checked_in << std::ifstream(path).rdbuf();

@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# What recording everything is like under a mixed load (messages between processes, pipes, system calls, small writes with
+# fsync): bytes per event, the consumer's CPU time, losses, how long a dump of the full window takes; then how soon a
+# trigger is acted on.
+# Usage: bench/recording.sh [SECONDS of load, default 10]
+. "$(dirname "$0")/common.sh"
+
+seconds=${1:-10}
+command -v perf >/dev/null || die "perf is not installed; bench/overhead.sh --install-perf installs Debian's linux-perf"
+scripts/build.sh release kflight_cli getppid_loop workload_nanosleep workload_mutex_sleeper >&2
+
+now_ns() { date +%s%N; }
+cpu_ns() { cat /proc/"$recorder"/task/*/schedstat | awk '{ n += $1 } END { printf "%d\n", n }'; }
+
+start_load() {
+  perf bench sched messaging -g 2 -l 100000000 >/dev/null 2>&1 &
+  load=($!)
+  perf bench sched pipe -l 100000000 >/dev/null 2>&1 &
+  load+=($!)
+  "$build/bench/getppid_loop" 4000000000 >/dev/null 2>&1 &
+  load+=($!)
+  while :; do dd if=/dev/zero of="$temp/written" bs=4k count=16 conv=fsync 2>/dev/null; done &
+  load+=($!)
+  children+=("${load[@]}")
+}
+end_load() {
+  pkill -KILL -P "${load[0]}" || true # messaging's workers are its children
+  kill -KILL "${load[@]}" 2>/dev/null || true
+  wait "${load[@]}" 2>/dev/null || true
+}
+
+start_recorder --all --syscalls all
+start_load
+sleep 1
+events=$(status events_seen) hits=$(status hits_seen) cpu=$(cpu_ns) from=$(now_ns)
+sleep "$seconds"
+events=$(($(status events_seen) - events)) hits=$(($(status hits_seen) - hits))
+cpu=$(($(cpu_ns) - cpu)) took=$(($(now_ns) - from))
+bytes=$(status window bytes) kept=$(status window events) kept_hits=$(status window hits)
+awk -v e="$events" -v h="$hits" -v c="$cpu" -v t="$took" -v b="$bytes" -v k="$kept" -v kh="$kept_hits" 'BEGIN {
+  printf "mixed load           %.2f M events/s (%.2f M tracepoint hits/s)\n", e / t * 1e3, h / t * 1e3
+  printf "window               %.1f MiB, %.2f M events: %.2f bytes per event, %.2f per hit\n", b / 1048576, k / 1e6, b / k, b / kh
+  printf "consumer             %.2f %% of one CPU, %.2f %% at 1 M events/s\n", c / t * 100, c / e * 1e8 / 1e3
+}'
+for _ in 1 2 3 4 5; do
+  from=$(now_ns)
+  "$kflight" dump --name "bench-$$" -o "$temp/full.kfr" >/dev/null
+  echo $((($(now_ns) - from) / 1000))
+  size=$(stat -c %s "$temp/full.kfr")
+  rm -f "$temp/full.kfr"
+done | median | awk '{ printf "dump under load      %.2f s (median of 5)\n", $1 / 1e6 }'
+end_load
+for _ in 1 2 3 4 5; do
+  from=$(now_ns)
+  "$kflight" dump --name "bench-$$" -o "$temp/full.kfr" >/dev/null
+  echo $((($(now_ns) - from) / 1000))
+done | median | awk -v size="$(stat -c %s "$temp/full.kfr")" \
+  '{ printf "dump without load    %.2f s (median of 5), %.1f MiB\n", $1 / 1e6, size / 1048576 }'
+echo "losses               $(status losses) events"
+stop_recorder
+rm -f "$temp"/*.kfr
+
+# infos TRIGGER WORKLOAD: records a few runs of it, prints what `info --json` says of the dumps, one line each
+infos() {
+  local trigger=$1 round
+  shift
+  for round in $(seq 15); do
+    start_recorder --trigger "$trigger" --post 10ms --max-dumps 1 --wait --comm "$(basename "$1" | cut -c1-15)"
+    "$@" >/dev/null
+    wait "$recorder" || die "the recorder failed: $(cat "$temp/record.log")"
+    recorder=
+    "$kflight" info --json "$temp"/*.kfr | python3 -c 'import json, sys; print(json.dumps(json.load(sys.stdin)))'
+    rm -f "$temp"/*.kfr
+  done
+}
+ms_of() { # EXPRESSION of ns, over the dump's cause c
+  python3 -c '
+import json, statistics, sys
+expression = sys.argv[1]
+found = []
+for line in sys.stdin:
+    found.append(eval(expression, {"c": json.loads(line)["cause"]}) / 1e6)
+print("%.2f ms median, %.2f ms at most (%d runs)" % (statistics.median(found), max(found), len(found)))' "$1"
+}
+echo "trigger to request   $(infos 'syscall:clock_nanosleep>50ms' "$build/workloads/workload_nanosleep" | ms_of 'c["received_ns"] - c["fired_ns"]')"
+echo "inflight>100ms late  $(infos 'inflight>100ms' "$build/workloads/workload_mutex_sleeper" | ms_of 'c["fired_ns"] - c["enter_ns"] - 100e6')"
