@@ -4,7 +4,6 @@
 #include "cli/health.hpp"
 
 #include <fmt/format.h>
-#include <linux/capability.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
@@ -24,6 +23,7 @@
 #include "base/units.hpp"
 #include "record/kernel_caps.hpp"
 #include "record/loader.hpp"
+#include "record/privileges.hpp"
 #include "record/recorder_name.hpp"
 
 namespace kflight::cli {
@@ -71,34 +71,10 @@ void add_features(std::vector<Finding>& findings) {
 
 // ------------------------------------------------------------------ privileges
 
-struct Capability {
-  int number;
-  std::string_view name;
-  bool required;
-  std::string_view purpose;
-};
-constexpr Capability kCapabilities[] = {
-    {CAP_BPF, "CAP_BPF", true, "load BPF programs and maps"},
-    {CAP_PERFMON, "CAP_PERFMON", true, "attach to tracepoints and read kernel memory"},
-    {CAP_SYS_RESOURCE, "CAP_SYS_RESOURCE", false, "lift the locked-memory limit, on kernels before 5.11"},
-    {CAP_SYS_PTRACE, "CAP_SYS_PTRACE", false, "resolve file descriptors and programs of other users' processes"},
-    {CAP_DAC_READ_SEARCH, "CAP_DAC_READ_SEARCH", false, "read other users' entries in /proc"},
-    {CAP_KILL, "CAP_KILL", false, "pass signals on to a command of another user"},
-};
-
-std::uint64_t effective_capabilities() {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);)
-    if (line.starts_with("CapEff:")) return std::strtoull(line.c_str() + std::strlen("CapEff:"), nullptr, 16);
-  return 0;
-}
-
 void add_privileges(std::vector<Finding>& findings) {
-  const std::uint64_t effective = effective_capabilities();
-  const auto has = [effective](int capability) { return (effective >> capability & 1) != 0; };
-  const bool admin = has(CAP_SYS_ADMIN);  // stands for CAP_BPF and CAP_PERFMON
-  for (const Capability& capability : kCapabilities) {
-    const bool present = has(capability.number) || (admin && capability.required);
+  const std::uint64_t effective = record::effective_capabilities();
+  for (const record::Capability& capability : record::kCapabilities) {
+    const bool present = record::holds(effective, capability);
     const Health lacking = capability.required ? Health::kFailed : Health::kNote;
     findings.push_back(
         {std::string(capability.name), present ? Health::kOk : lacking, present ? "held" : "missing",

@@ -25,6 +25,7 @@
 #include "record/loader.hpp"
 #include "record/loss_watch.hpp"
 #include "record/open_calls.hpp"
+#include "record/privileges.hpp"
 #include "record/rate.hpp"
 #include "record/target_set.hpp"
 #include "record/timer_functions.hpp"
@@ -341,6 +342,7 @@ FlightRecorder::~FlightRecorder() { stop(); }
 Result<> FlightRecorder::start() {
   MutexLock lock(impl_->start_mutex);
   if (impl_->running) return Error{Errc::kBusy, "this recorder is running already; stop() it before starting it again"};
+  KF_TRY(require_privileges());
   Result<> up = impl_->bring_up();
   if (!up) {
     impl_->tear_down();

@@ -23,6 +23,7 @@
 #include "record/control_socket.hpp"
 #include "record/dump_store.hpp"
 #include "record/inbox.hpp"
+#include "record/privileges.hpp"
 #include "record/session_json.hpp"
 #include "record/trigger_policy.hpp"
 
@@ -123,6 +124,7 @@ Session::~Session() {
 }
 
 Result<> Session::start() {
+  KF_TRY(require_privileges());  // before a folder that only root may write to says something less helpful
   KF_TRY_ASSIGN(signals_, take_signals());
   KF_TRY_ASSIGN(store_, DumpStore::open({.directory = options_.out_dir,
                                          .name = options_.name,
