@@ -141,7 +141,7 @@ void define_record(CLI::App& app, RecordOptions& o) {
   add_value(app, "--max-dumps", o.max_dumps, "N", "end after N dumps by triggers (no limit)", parse_count)
       ->group(dumps);
   add_value(app, "--max-dump-bytes", o.max_dump_bytes, "SIZE",
-            "remove this run's oldest dumps when all take more than SIZE (no limit)", parse_plain_bytes)
+            "remove the oldest dumps of this recorder (its --name) in the folder when all take more than SIZE (no limit)", parse_plain_bytes)
       ->group(dumps);
 
   const char* probes = "What is recorded";
