@@ -24,6 +24,7 @@ LIBRARIES = [
     (r'bpf/|linux/bpf|.*\.skel\.h', {'record'}, 'headers too'),
     (r'CLI/', {'cli'}, 'headers too'),
     (r'nlohmann/', {'dump', 'record', 'analyze', 'export', 'cli'}, 'sources only'),
+    (r'protozero/', {'export'}, 'headers too'),
     (r'zstd|xxhash', {'dump'}, 'sources only'),
 ]
 

@@ -111,3 +111,9 @@ PYTHON
 show events "$dump" --tid "$tid" --from "$from" --to "$to"
 show check "$dump"
 show explain "$dump"
+show export "$dump"
+if [ "$keep" = 1 ]; then
+  echo "Open it at https://ui.perfetto.dev: the track \"kflight explain\" shows the chain over time."
+else
+  echo "'scripts/demo.sh -o DIR' keeps the file; https://ui.perfetto.dev shows it, with a track \"kflight explain\"."
+fi

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "model/names.hpp"
+#include "model/wake_cause.hpp"
 
 namespace kflight::analyze {
 
@@ -89,6 +90,7 @@ WaitEnd WaitJudge::by_interrupt(ThreadId id, std::uint32_t index, const Wake& wa
 }
 
 WaitEnd WaitJudge::by_unnoted_interrupt(ThreadId id, const Interval& blocked, const Wake& wake) const {
+  if (model::is_network_wake(timeline_.thread(id), blocked, wake)) return by_network(wake, id, Quality::kInferred);
   switch (model::wait_kind(timeline_.thread(id), blocked)) {
     case WaitKind::kSleep: {
       WaitEnd end = leaf(Category::kTimer, {Who::Kind::kThread, id}, Quality::kInferred);
@@ -98,22 +100,14 @@ WaitEnd WaitJudge::by_unnoted_interrupt(ThreadId id, const Interval& blocked, co
     case WaitKind::kDisk:
     case WaitKind::kPageFault:
       return leaf(Category::kDiskService, {Who::Kind::kDisk, 0}, Quality::kInferred);
-    case WaitKind::kNetwork:
-    case WaitKind::kPoll:
-    case WaitKind::kFile:
-      if (wake.ctx == KF_CTX_SOFTIRQ) return by_network(wake, id, Quality::kInferred);
-      [[fallthrough]];
     default:
       return leaf(Category::kKernelUnattributed, {Who::Kind::kIrq, wake.ctx}, Quality::kInferred);
   }
 }
 
-// Over loopback the receiver's softirq runs inside the sender's own call: the interrupted task is the cause.
 WaitEnd WaitJudge::by_network(const Wake& wake, ThreadId sleeper, Quality quality) const {
-  const bool remote = wake.cause == CauseKind::kNetRx && wake.cause_ref == KF_NET_REMOTE;
-  const bool task_sends =
-      !remote && wake.waker < model::kIdleThread && wake.waker != sleeper && model::is_send_call(wake.waker_nr);
-  if (!task_sends) return leaf(Category::kNetwork, {Who::Kind::kNetwork, 0}, quality);
+  if (!model::is_sent_by_interrupted_task(wake, sleeper))
+    return leaf(Category::kNetwork, {Who::Kind::kNetwork, 0}, quality);
   WaitEnd end;
   end.kind = WaitEnd::Kind::kThread;
   end.waker = wake.waker;

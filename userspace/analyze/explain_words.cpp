@@ -51,6 +51,44 @@ model::ThreadId sufferer(const ExplainedOperation& e, const BlameRow& row) {
   return node.thread != model::kNoThread ? node.thread : e.blame.nodes[node.parent].thread;
 }
 
+// A cause that needs no numbers. `whose` is the thread it held up.
+std::string plain_text(Category category, const Who& whom, const std::string& who, const std::string& whose,
+                       std::uint16_t cpu) {
+  switch (category) {
+    case Category::kContention:
+      return fmt::format("{} had CPU {} while {} was runnable", who, cpu, whose);
+    case Category::kWakeLatency:
+      return fmt::format("idle {} waking up for {}", who, whose);
+    case Category::kEnqueue:
+      return fmt::format("{} on its way to a run queue", whose);
+    case Category::kCpuQuota:
+      return fmt::format("{} out of its cgroup's CPU quota", whose);
+    case Category::kIrq:
+      return "interrupts";
+    case Category::kNetwork:
+      return fmt::format("network: {} waited for the other end", whose);
+    case Category::kTimer:
+      return fmt::format("timer set by {} itself", who);
+    case Category::kTimerOvershoot:
+      return "timer late";
+    case Category::kWorkqueue:
+      return "work item of the kernel";
+    case Category::kStopped:
+      return fmt::format("{} stopped by a signal or a tracer", whose);
+    case Category::kRcu:
+      return "RCU grace period";
+    case Category::kKernelUnattributed:
+      return fmt::format("{} woken by the kernel, cause not recorded", whose);
+    case Category::kStillBlocked:
+      return fmt::format("{} still waiting when the window ended", who);
+    case Category::kUnknown:
+      return whom.kind == Who::Kind::kCpu ? fmt::format("{} was runnable, nobody knows who had {}", whose, who)
+                                          : fmt::format("not known what {} did", whose);
+    default:
+      return who;
+  }
+}
+
 }  // namespace
 
 std::string duration_text(std::uint64_t ns) { return format_duration(static_cast<std::int64_t>(ns)); }
@@ -80,12 +118,12 @@ std::string who_text(const ExplainedOperation& e, const Who& who) {
 
 std::string row_text(const ExplainedOperation& e, const BlameRow& row) {
   const std::string who = who_text(e, row.who);
-  const std::string whose = thread_text(e, sufferer(e, row));
-  switch (row.lines.front().category) {
+  const Category category = row.lines.front().category;
+  switch (category) {
     case Category::kCpu:
     case Category::kCpuUser:
     case Category::kCpuSys: {
-      const bool split = row.lines.size() > 1 || row.lines[0].category != Category::kCpu;
+      const bool split = row.lines.size() > 1 || category != Category::kCpu;
       return split ? fmt::format("{} on CPU ({})", who, parts_text(row)) : fmt::format("{} on CPU", who);
     }
     case Category::kDiskBeforeSubmit:
@@ -93,39 +131,35 @@ std::string row_text(const ExplainedOperation& e, const BlameRow& row) {
     case Category::kDiskService:
     case Category::kDiskCompletion:
       return fmt::format("{} ({})", who, parts_text(row));
-    case Category::kContention:
-      if (row.culprits > 1)
-        return fmt::format("{} threads named {} had the CPU while {} was runnable", row.culprits, who, whose);
-      return fmt::format("{} had CPU {} while {} was runnable", who, row.cpu, whose);
-    case Category::kWakeLatency:
-      return fmt::format("idle {} waking up for {}", who, whose);
-    case Category::kEnqueue:
-      return fmt::format("{} on its way to a run queue", whose);
-    case Category::kCpuQuota:
-      return fmt::format("{} out of its cgroup's CPU quota", whose);
-    case Category::kIrq:
-      return "interrupts";
-    case Category::kNetwork:
-      return fmt::format("network: {} waited for the other end", whose);
-    case Category::kTimer:
-      return fmt::format("timer set by {} itself", who);
-    case Category::kTimerOvershoot:
-      return "timer late";
-    case Category::kWorkqueue:
-      return "work item of the kernel";
-    case Category::kStopped:
-      return fmt::format("{} stopped by a signal or a tracer", whose);
-    case Category::kRcu:
-      return "RCU grace period";
-    case Category::kKernelUnattributed:
-      return fmt::format("{} woken by the kernel, cause not recorded", whose);
-    case Category::kStillBlocked:
-      return fmt::format("{} still waiting when the window ended", who);
-    case Category::kUnknown:
-      return row.who.kind == Who::Kind::kCpu ? fmt::format("{} was runnable, nobody knows who had {}", whose, who)
-                                             : fmt::format("not known what {} did", whose);
+    default:
+      break;
   }
-  return who;
+  const std::string whose = thread_text(e, sufferer(e, row));
+  if (category == Category::kContention && row.culprits > 1)
+    return fmt::format("{} threads named {} had the CPU while {} was runnable", row.culprits, who, whose);
+  return plain_text(category, row.who, who, whose, row.cpu);
+}
+
+std::string leaf_text(const ExplainedOperation& e, const Leaf& leaf) {
+  const std::string who = who_text(e, leaf.who);
+  switch (leaf.category) {
+    case Category::kCpu:
+      return fmt::format("{} on CPU", who);
+    case Category::kCpuUser:
+      return fmt::format("{} on CPU, user code", who);
+    case Category::kCpuSys:
+      return fmt::format("{} on CPU, {}", who, dump::syscall_name(leaf.detail & 0xffff, leaf.detail >> 16));
+    case Category::kDiskBeforeSubmit:
+      return fmt::format("{}: before submit", who);
+    case Category::kDiskQueue:
+      return fmt::format("{}: queue", who);
+    case Category::kDiskService:
+      return fmt::format("{}: service", who);
+    case Category::kDiskCompletion:
+      return fmt::format("{}: completion", who);
+    default:
+      return plain_text(leaf.category, leaf.who, who, thread_text(e, leaf.thread), leaf.cpu);
+  }
 }
 
 std::string cause_text(const ExplainedOperation& e, const BlameRow& row) {

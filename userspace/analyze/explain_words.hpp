@@ -28,7 +28,9 @@ std::string percent_text(std::uint64_t ns, std::uint64_t of_ns);  // "54.9 %"
 std::string who_text(const ExplainedOperation& e, const Who& who);
 // A row of the table: "disk 254:0: service 17.15 ms, queue 0.10 ms", "S on CPU", "CPU contention: Z' had CPU 1".
 std::string row_text(const ExplainedOperation& e, const BlameRow& row);
-// The same as the predicate of a sentence that names the cause: "was disk 254:0".
+// A single leaf of it; without times, so that leaves of one cause have one text.
+std::string leaf_text(const ExplainedOperation& e, const Leaf& leaf);
+// A row as the predicate of a sentence that names the cause: "was disk 254:0".
 std::string cause_text(const ExplainedOperation& e, const BlameRow& row);
 // "T > S > H": the threads from the asked one to a node.
 std::string chain_text(const ExplainedOperation& e, std::uint32_t node);

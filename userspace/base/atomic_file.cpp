@@ -100,15 +100,20 @@ Result<> AtomicFile::write(std::span<const std::byte> bytes) {
   return Ok{};
 }
 
-Result<> AtomicFile::rename_to_final() {
+Result<> AtomicFile::rename_to_free_name() {
   if (rename_no_replace(directory_.get(), partial_name_.c_str(), name_.c_str()) == 0) return Ok{};
   const auto advice = errno == EEXIST ? "it was there before and is left as it is; choose another name" : "";
   return errno_error(errno, fmt::format("cannot give the finished file its name '{}'", path_), advice);
 }
 
-Result<> AtomicFile::commit() {
+Result<> AtomicFile::rename_over() {
+  if (::renameat(directory_.get(), partial_name_.c_str(), directory_.get(), name_.c_str()) == 0) return Ok{};
+  return errno_error(errno, fmt::format("cannot give the finished file its name '{}'", path_));
+}
+
+Result<> AtomicFile::commit(Result<> (AtomicFile::*rename)()) {
   if (::fsync(file_.get()) != 0) return errno_error(errno, fmt::format("cannot bring '{}' to disk", path_));
-  KF_TRY(rename_to_final());
+  KF_TRY((this->*rename)());
   file_.reset();
   // EINVAL: this file system has no directory to synchronise.
   if (::fsync(directory_.get()) != 0 && errno != EINVAL)

@@ -46,14 +46,18 @@ class AtomicFile final : public ByteSink {
 
   Result<> write(std::span<const std::byte> bytes) override;
   // Makes the bytes durable and gives the file its name, unless that name is taken. Call it once, last.
-  Result<> commit();
+  Result<> commit() { return commit(&AtomicFile::rename_to_free_name); }
+  // The same, but a file of that name is replaced.
+  Result<> commit_over() { return commit(&AtomicFile::rename_over); }
 
   const std::string& path() const noexcept { return path_; }
   std::uint64_t bytes_written() const noexcept { return bytes_written_; }
 
  private:
   AtomicFile(UniqueFd directory, UniqueFd file, std::string directory_path, std::string name);
-  Result<> rename_to_final();
+  Result<> commit(Result<> (AtomicFile::*rename)());
+  Result<> rename_to_free_name();
+  Result<> rename_over();
 
   UniqueFd directory_;
   UniqueFd file_;

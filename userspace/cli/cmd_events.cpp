@@ -4,10 +4,10 @@
 #include <cstdint>
 
 #include "cli/event_filter.hpp"
-#include "cli/event_json.hpp"
 #include "cli/event_text.hpp"
 #include "cli/options.hpp"
 #include "cli/output.hpp"
+#include "export/event_json.hpp"
 
 namespace kflight::cli {
 
@@ -48,7 +48,7 @@ int print_jsonl(const Dump& dump, const EventFilter& filter, const EventsOptions
   for (const Event& event : dump.events()) {
     if (head(event).ts_ns >= filter.to_ns() || out.closed() || (options.limit && printed == *options.limit)) break;
     if (!filter.wants(event)) continue;
-    append_event_json(out.text(), event);
+    exports::append_event_json(out.text(), event);
     out.flush_if_full();
     ++printed;
   }

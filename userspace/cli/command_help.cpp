@@ -85,6 +85,18 @@ A violation is a bug of kflight or of the machine: please report it.
 Examples:
   kflight check dump.kfr
   kflight check --json dump.kfr | jq '.invariants[] | select(.verdict != "ok")')"},
+    {"export", "Write a dump in another tool's format, such as Perfetto's", "kflight export FILE [OPTIONS]",
+     R"(perfetto  CPUs, thread states, wakings, system calls and what `kflight explain`
+          says, to look at in a browser at https://ui.perfetto.dev or to query
+          with Perfetto's trace_processor
+jsonl     one JSON object per line: threads, events, states
+
+Prints the path of the file, which appears under its name only when it is whole.
+
+Examples:
+  kflight export dump.kfr
+  kflight export dump.kfr --op 2 -o /tmp/second-slowest.perfetto-trace
+  kflight export dump.kfr --format jsonl -o - | jq 'select(.kind == "state")')"},
     {"doctor", "Say whether this machine can record, and what it lacks", "kflight doctor [OPTIONS]",
      R"(Exit status 0 when recording will work, 1 when it will not.
 

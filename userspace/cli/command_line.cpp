@@ -238,6 +238,19 @@ void define_check(CLI::App& app, CheckOptions& o) {
   add_flag(app, "--json", o.json, "as JSON");
 }
 
+void define_export(CLI::App& app, ExportOptions& o) {
+  add_file(app, o.path);
+  add_value(app, "--format", o.format, "FORMAT", fmt::format("{} (perfetto)", export_format_list()),
+            parse_export_format);
+  add_value(app, "-o,--out", o.out, "PATH", "file or directory to write to, - for standard output (beside the dump)",
+            parse_text);
+  add_value(app, "--op", o.op, "N", "explain number N of `kflight explain --list` (what the trigger reported)",
+            parse_count);
+  app.add_flag_callback(
+      "--no-explain", [&o] { o.explain = false; }, "leave out where the operation's time went");
+  add_flag(app, "-f,--force", o.force, "replace the file if it is there");
+}
+
 void define_doctor(CLI::App& app, DoctorOptions& o) { add_flag(app, "--json", o.json, "as JSON"); }
 void define_version(CLI::App& app, VersionOptions& o) { add_flag(app, "--json", o.json, "as JSON"); }
 
@@ -260,6 +273,13 @@ Result<> check_options(const RecordOptions& o) {
     return usage("--scope target with --all is the same as --scope system; leave out --scope");
   if (o.max_dumps != 0 && o.triggers.empty())
     return usage("--max-dumps counts what triggers write, and there is no --trigger; add one or leave it out");
+  return {};
+}
+
+Result<> check_options(const ExportOptions& o) {
+  if (!o.explain && o.op) return Error{Errc::kUsage, "--op says what to explain; leave out --no-explain or --op"};
+  if (o.out == "-" && o.force)
+    return Error{Errc::kUsage, "--force is about a file, and -o - writes to standard output; leave one out"};
   return {};
 }
 
@@ -345,6 +365,7 @@ constexpr Parser kParsers[] = {
     {"explain", parse_plain<ExplainOptions, define_explain>},
     {"events", parse_plain<EventsOptions, define_events>},
     {"check", parse_plain<CheckOptions, define_check>},
+    {"export", parse_plain<ExportOptions, define_export>},
     {"doctor", parse_plain<DoctorOptions, define_doctor>},
     {"version", parse_plain<VersionOptions, define_version>},
 };

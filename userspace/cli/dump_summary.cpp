@@ -17,6 +17,7 @@
 #include "cli/report.hpp"
 #include "cli/summary_text.hpp"
 #include "cli/times.hpp"
+#include "dump/code_names.hpp"
 #include "dump/syscalls.hpp"
 
 namespace kflight::cli {
@@ -55,9 +56,10 @@ std::vector<Hole> holes_in(const Dump& dump) {
   std::vector<Hole> holes;
   for (const Event& event : dump.events())
     if (const auto* loss = std::get_if<LossEvent>(&event))
-      holes.push_back({loss->from_ns, loss->ts_ns,
-                       fmt::format("cpu {}: {} events, {}", loss->cpu,
-                                   loss->count == 0 ? "some" : format_count(loss->count), loss_reason(loss->reason))});
+      holes.push_back(
+          {loss->from_ns, loss->ts_ns,
+           fmt::format("cpu {}: {} events, {}", loss->cpu, loss->count == 0 ? "some" : format_count(loss->count),
+                       dump::loss_reason(loss->reason))});
   for (const kf_loss& loss : dump.losses())
     if (loss.kind != KF_LOSS_WINDOW)  // these are holes in the numbering already
       holes.push_back({loss.from_ns, loss.to_ns,

@@ -4,12 +4,12 @@
 #include "cli/event_text.hpp"
 
 #include <fmt/format.h>
-#include <sys/wait.h>
 
 #include <iterator>
 
 #include "base/escape.hpp"
 #include "base/units.hpp"
+#include "dump/code_names.hpp"
 #include "dump/schema.hpp"
 #include "dump/syscalls.hpp"
 
@@ -35,24 +35,31 @@ std::string span_text(std::uint64_t from_ns, std::uint64_t to_ns) {
 
 // Why an interrupt woke somebody, as far as the CPU had noted it.
 std::string cause_text(const WakingEvent& e) {
-  static constexpr std::string_view kTimers[] = {"timer",           "timeout",      "timerfd", "POSIX timer",
+  static constexpr std::string_view kTimers[] = {"timer",          "timeout",      "timerfd",     "POSIX timer",
                                                  "interval timer", "quota period", "delayed work"};
   static constexpr std::string_view kSoftirqs[] = {"HI",       "TIMER",   "NET_TX", "NET_RX",  "BLOCK",
                                                    "IRQ_POLL", "TASKLET", "SCHED",  "HRTIMER", "RCU"};
   static constexpr std::string_view kVectors[] = {"", "local timer", "reschedule", "call from another CPU", "irq work"};
   static constexpr std::string_view kPeers[] = {"network", "network (loopback)", "network (remote)"};
   switch (e.cause) {
-    case KF_CAUSE_IRQ: return fmt::format("irq {}", e.cause_detail);
-    case KF_CAUSE_SOFTIRQ: return fmt::format("softirq {}", word(kSoftirqs, e.cause_detail));
+    case KF_CAUSE_IRQ:
+      return fmt::format("irq {}", e.cause_detail);
+    case KF_CAUSE_SOFTIRQ:
+      return fmt::format("softirq {}", word(kSoftirqs, e.cause_detail));
     case KF_CAUSE_HRTIMER:
-    case KF_CAUSE_TIMER: return std::string(word(kTimers, e.cause_detail & 15));
+    case KF_CAUSE_TIMER:
+      return std::string(word(kTimers, e.cause_detail & 15));
     case KF_CAUSE_BLOCK:
       if (e.cause_detail == KF_DEV_UNKNOWN) return "disk";
       return fmt::format("disk {}:{}", e.cause_detail >> 9, e.cause_detail & 511);
-    case KF_CAUSE_NET_RX: return std::string(word(kPeers, e.cause_detail));
-    case KF_CAUSE_WORK: return fmt::format("work item {:#x}", e.cause_args[0]);
-    case KF_CAUSE_IPI: return std::string(word(kVectors, e.cause_detail));
-    default: return "";
+    case KF_CAUSE_NET_RX:
+      return std::string(word(kPeers, e.cause_detail));
+    case KF_CAUSE_WORK:
+      return fmt::format("work item {:#x}", e.cause_args[0]);
+    case KF_CAUSE_IPI:
+      return std::string(word(kVectors, e.cause_detail));
+    default:
+      return "";
   }
 }
 
@@ -63,7 +70,7 @@ class Details {
       : out_(out), clock_(clock), names_(names) {}
 
   void operator()(const SwitchEvent& e) const {
-    out_ += state_letter(e.prev_state);
+    out_ += dump::state_letter(e.prev_state);
     if (e.preempt) out_ += '+';
     if (e.has_sys) put(out_, " {}", dump::describe_call(e.sys));
     if (e.enter_ns != 0) put(out_, " for {}", span_text(e.enter_ns, e.ts_ns));
@@ -80,7 +87,7 @@ class Details {
     put(out_, "{} cpu {}", e.has_wakeup ? " on" : ", last on", e.target_cpu);
     if (e.has_wakeup && e.wakeup_ns != e.ts_ns) put(out_, " after {}", span_text(e.ts_ns, e.wakeup_ns));
     if (e.ctx != KF_CTX_TASK)
-      put(out_, ", from {}", context_name(e.ctx));
+      put(out_, ", from {}", dump::context_name(e.ctx));
     else if (e.waker_nr < KF_WAKER_BIG_NR)
       put(out_, ", in {}", dump::syscall_name(e.waker_nr));
     if (const std::string cause = cause_text(e); !cause.empty()) put(out_, ", by {}", cause);
@@ -103,7 +110,7 @@ class Details {
   }
   void operator()(const ExitEvent& e) const {
     if (e.exiting_tid != e.tid) put(out_, "thread {}: ", e.exiting_tid);
-    put(out_, "{}{}", exit_status_text(e.exit_code), e.group_dead ? ", the last thread of its process" : "");
+    put(out_, "{}{}", dump::exit_status_text(e.exit_code), e.group_dead ? ", the last thread of its process" : "");
   }
   void operator()(const RenameEvent& e) const {
     names_.append(out_, e.renamed_tid);
@@ -124,7 +131,7 @@ class Details {
   }
   void operator()(const LossEvent& e) const {
     put(out_, "{} events of this cpu are missing since {} ({})", e.count == 0 ? "some" : format_count(e.count),
-        clock_.relative(e.from_ns), loss_reason(e.reason));
+        clock_.relative(e.from_ns), dump::loss_reason(e.reason));
   }
   void operator()(const UnknownEvent& e) const {
     put(out_, "kind {}, {} words: a newer kflight may know it", e.generic_kind, e.words);
@@ -137,28 +144,6 @@ class Details {
 };
 
 }  // namespace
-
-std::string_view state_letter(std::uint32_t code) {
-  // DK: D but killable; L: waits for a lock (PREEMPT_RT); W: being woken already.
-  static constexpr std::string_view kLetters[] = {"R", "S", "D", "DK", "I", "T", "t", "X", "L", "P", "W"};
-  return word(kLetters, code);
-}
-
-std::string_view context_name(std::uint32_t code) {
-  static constexpr std::string_view kNames[] = {"task", "softirq", "hardirq", "nmi"};
-  return word(kNames, code);
-}
-
-std::string_view loss_reason(std::uint32_t code) {
-  static constexpr std::string_view kReasons[] = {"ring full", "nested event", "file damaged"};
-  return word(kReasons, code);
-}
-
-std::string exit_status_text(std::uint32_t wait_status) {
-  const int status = static_cast<int>(wait_status);
-  if (WIFSIGNALED(status)) return fmt::format("killed by signal {}", WTERMSIG(status));
-  return fmt::format("exit {}", WEXITSTATUS(status));
-}
 
 void EventText::append_header(std::string& out) const {
   put(out, "{:>{}} {:>3} {:>7} {:<15} {:<12} {}\n", "TIME", absolute_ ? kWallColumns : kTimeColumns, "CPU", "TID",

@@ -4,22 +4,12 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 
 #include "cli/thread_names.hpp"
 #include "cli/times.hpp"
 #include "kflight/event.hpp"
 
 namespace kflight::cli {
-
-// "R", "S", "D", ... as ps shows them; "?" for a code without a name.
-std::string_view state_letter(std::uint32_t code);
-// "task", "softirq", "hardirq", "nmi".
-std::string_view context_name(std::uint32_t code);
-// "ring full", "nested event", "file damaged".
-std::string_view loss_reason(std::uint32_t code);
-// "exit 3", "killed by signal 9".
-std::string exit_status_text(std::uint32_t wait_status);
 
 class EventText {
  public:

@@ -14,21 +14,21 @@ namespace {
 using namespace kflight::cli;
 
 int run(const Command& command) {
-  return std::visit(
-      kflight::overloaded{
-          [](const HelpText& help) { return print_and_finish(help.text); },
-          [](const RecordOptions& options) { return cmd_record(options); },
-          [](const DumpOptions& options) { return cmd_dump(options); },
-          [](const StatusOptions& options) { return cmd_status(options); },
-          [](const StopOptions& options) { return cmd_stop(options); },
-          [](const InfoOptions& options) { return cmd_info(options); },
-          [](const ExplainOptions& options) { return cmd_explain(options); },
-          [](const EventsOptions& options) { return cmd_events(options); },
-          [](const CheckOptions& options) { return cmd_check(options); },
-          [](const DoctorOptions& options) { return cmd_doctor(options); },
-          [](const VersionOptions& options) { return cmd_version(options); },
-      },
-      command);
+  return std::visit(kflight::overloaded{
+                        [](const HelpText& help) { return print_and_finish(help.text); },
+                        [](const RecordOptions& options) { return cmd_record(options); },
+                        [](const DumpOptions& options) { return cmd_dump(options); },
+                        [](const StatusOptions& options) { return cmd_status(options); },
+                        [](const StopOptions& options) { return cmd_stop(options); },
+                        [](const InfoOptions& options) { return cmd_info(options); },
+                        [](const ExplainOptions& options) { return cmd_explain(options); },
+                        [](const EventsOptions& options) { return cmd_events(options); },
+                        [](const CheckOptions& options) { return cmd_check(options); },
+                        [](const ExportOptions& options) { return cmd_export(options); },
+                        [](const DoctorOptions& options) { return cmd_doctor(options); },
+                        [](const VersionOptions& options) { return cmd_version(options); },
+                    },
+                    command);
 }
 
 }  // namespace

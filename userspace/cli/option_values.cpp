@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "base/units.hpp"
+#include "export/registry.hpp"
 #include "kflight/wire.h"
 #include "record/recorder_name.hpp"
 #include "record/trigger_spec.hpp"
@@ -93,6 +94,23 @@ Result<std::uint64_t> parse_ring_bytes(std::string_view text) {
 Result<std::string> parse_trigger_text(std::string_view text) {
   KF_TRY(record::parse_trigger(text));
   return std::string(text);
+}
+
+std::string export_format_list() {
+  std::string list;
+  for (const exports::Exporter& exporter : exports::exporters())
+    list += fmt::format("{}{}", list.empty() ? "" : ", ", exporter.name);
+  return list;
+}
+
+Result<std::string> parse_export_format(std::string_view text) {
+  if (exports::find_exporter(text)) return std::string(text);
+  std::vector<std::string_view> names;
+  for (const exports::Exporter& exporter : exports::exporters()) names.push_back(exporter.name);
+  const auto nearest = nearest_word(text, names);
+  return Error{Errc::kUsage,
+               fmt::format("unknown format '{}'; there are {}{}", escape_for_terminal(text), export_format_list(),
+                           nearest.empty() ? "" : fmt::format("; did you mean {}?", nearest))};
 }
 
 }  // namespace kflight::cli

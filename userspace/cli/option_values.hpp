@@ -32,7 +32,9 @@ Result<std::chrono::nanoseconds> parse_positive_duration(std::string_view text);
 Result<std::uint64_t> parse_plain_bytes(std::string_view text);
 Result<std::uint64_t> parse_window_bytes(std::string_view text);
 Result<std::uint64_t> parse_ring_bytes(std::string_view text);
-Result<std::string> parse_trigger_text(std::string_view text);  // one that parses
+Result<std::string> parse_trigger_text(std::string_view text);   // one that parses
+Result<std::string> parse_export_format(std::string_view text);  // name of an exporter
+std::string export_format_list();                                // "perfetto, jsonl"
 
 // A parser for one of a few words, each with its value.
 template <class T, std::size_t N>

@@ -98,6 +98,15 @@ struct EventsOptions {
   std::optional<std::uint64_t> limit;
 };
 
+struct ExportOptions {
+  std::string path;
+  std::string format = "perfetto";  // name of an exporter
+  std::string out;                  // file or directory; "-": standard output; empty: beside the dump
+  std::optional<std::uint64_t> op;  // explain this one of `explain --list` instead of the trigger's
+  bool explain = true;
+  bool force = false;  // replace an existing file
+};
+
 struct DoctorOptions {
   bool json = false;
 };
@@ -114,6 +123,7 @@ int cmd_info(const InfoOptions& options);
 int cmd_explain(const ExplainOptions& options);
 int cmd_events(const EventsOptions& options);
 int cmd_check(const CheckOptions& options);
+int cmd_export(const ExportOptions& options);
 int cmd_doctor(const DoctorOptions& options);
 int cmd_version(const VersionOptions& options);
 

@@ -25,7 +25,15 @@ bool same_request(const Call& a, const Call& b) {
 
 bool same_call(const Call& open, const Call& seen) {
   if (open.enter_known() && seen.enter_known()) return open.begin_ns == seen.begin_ns && open.nr == seen.nr;
-  return open.enter_known() == seen.enter_known() && same_request(open, seen);
+  // Only the first switch-out of a call tells of its entry.
+  return (open.enter_known() || !seen.enter_known()) && same_request(open, seen);
+}
+
+// A call that was entered after this one had been seen is another one.
+bool may_be_the_end_of(const Call& open, const SyscallEvent& event) {
+  if (open.nr != short_nr(event.nr)) return false;
+  if (event.enter_ns == 0) return true;
+  return open.enter_known() ? open.begin_ns == event.enter_ns : open.begin_ns >= event.enter_ns;
 }
 
 // Keeps calls sorted by begin_ns whatever the entry times claim.
@@ -49,10 +57,7 @@ std::uint32_t note_call(Thread& thread, std::uint32_t& open, const kf_sys& sys, 
 
 void finish_call(Thread& thread, std::uint32_t& open, const SyscallEvent& event) {
   std::uint32_t index = open;
-  const bool matches =
-      index != kNone && thread.calls[index].nr == short_nr(event.nr) &&
-      (!thread.calls[index].enter_known() || event.enter_ns == 0 || thread.calls[index].begin_ns == event.enter_ns);
-  if (!matches) {
+  if (index == kNone || !may_be_the_end_of(thread.calls[index], event)) {
     Call call;
     if (event.has_args) take_arguments(call, event.sys);
     call.nr = short_nr(event.nr);
@@ -61,7 +66,10 @@ void finish_call(Thread& thread, std::uint32_t& open, const SyscallEvent& event)
     index = append(thread, call);
   }
   Call& call = thread.calls[index];
-  if (event.enter_ns != 0) call.flags |= kCallEnterKnown;
+  if (event.enter_ns != 0) {
+    call.flags |= kCallEnterKnown;
+    call.begin_ns = std::max(event.enter_ns, index == 0 ? 0 : thread.calls[index - 1].begin_ns);
+  }
   call.flags |= kCallReturned;
   call.end_ns = event.ts_ns;
   call.ret = event.ret;

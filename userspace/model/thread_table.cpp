@@ -23,10 +23,11 @@ ThreadId ThreadTable::create(std::uint32_t tid) {
   return id;
 }
 
-void ThreadTable::rename_tid(ThreadId id, std::uint32_t new_tid) {
+void ThreadTable::rename_tid(ThreadId id, std::uint32_t new_tid, std::uint64_t ts_ns) {
   Thread& thread = threads_[id];
   if (find(thread.tid) == id) by_tid_[slot(thread.tid)] = kNoThread;
   thread.former_tid = thread.tid;
+  thread.renamed_ns = ts_ns;
   thread.tid = new_tid;
   bind(new_tid, id);
 }

@@ -17,6 +17,7 @@ namespace kflight::model {
 struct Thread {
   std::uint32_t tid = 0;         // its last one
   std::uint32_t former_tid = 0;  // before an exec gave it the leader's; 0: the same all its life
+  std::uint64_t renamed_ns = 0;  // that exec
   std::uint32_t tgid = 0;        // 0: not known
   ThreadId parent = kNoThread;   // that forked it
   std::uint64_t start_ns = 0;    // start_boottime as the kernel says; 0: not known
@@ -34,6 +35,7 @@ struct Thread {
   std::deque<Interval> intervals;  // by time; each lasts until the next one begins
   std::deque<Call> calls;          // by begin_ns
 
+  std::uint32_t tid_at(std::uint64_t t_ns) const noexcept { return t_ns < renamed_ns ? former_tid : tid; }
   // The name at that time; of the first known one when it is older.
   std::string_view name_at(std::uint64_t t_ns) const noexcept;
 };
@@ -47,8 +49,8 @@ class ThreadTable {
   }
   // A new life begins under this tid.
   ThreadId create(std::uint32_t tid);
-  // `id` goes on under new_tid; whoever had that tid is no longer found.
-  void rename_tid(ThreadId id, std::uint32_t new_tid);
+  // From ts_ns on `id` goes on under new_tid; whoever had that tid is no longer found.
+  void rename_tid(ThreadId id, std::uint32_t new_tid, std::uint64_t ts_ns);
 
   Thread& operator[](ThreadId id) { return threads_[id]; }
   const Thread& operator[](ThreadId id) const { return threads_[id]; }

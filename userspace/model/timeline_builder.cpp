@@ -150,7 +150,7 @@ void TimelineBuilder::on(const ExecEvent& event) {
     end_life(caller, event.ts_ns);
   } else if (took_over) {
     end_life(id, event.ts_ns);
-    threads_.rename_tid(caller, event.new_tid);
+    threads_.rename_tid(caller, event.new_tid, event.ts_ns);
     if (!threads_[caller].intervals.empty() && open(caller).state == State::kRunning)
       cpus_[open(caller).cpu].tid = event.new_tid;
     id = caller;

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// wake_cause.hpp - what the recorder's KF_CAUSE_* mean to the model: the one place that translates them.
+// wake_cause.hpp - what the recorder's KF_CAUSE_* mean to the model: the one place that translates them; and who is
+// behind a waking by the network.
 #pragma once
 
+#include <string_view>
+
 #include "model/interval.hpp"
+#include "model/thread_table.hpp"
 
 namespace kflight::model {
 
@@ -28,5 +32,13 @@ constexpr CauseKind cause_kind(std::uint8_t wire_cause) {
       return CauseKind::kNotNoted;
   }
 }
+
+// "timer", "disk", ...; empty when nothing was noted. Append only: the names are part of JSON output.
+std::string_view cause_name(CauseKind cause);
+
+// By network receive processing: noted by the waking CPU or, without a note, to be inferred from what the wait was for.
+bool is_network_wake(const Thread& sleeper, const Interval& blocked, const Wake& wake);
+// Over loopback the receiver's softirq runs inside the sender's own call: the interrupted task is the cause.
+bool is_sent_by_interrupted_task(const Wake& network_wake, ThreadId sleeper);
 
 }  // namespace kflight::model

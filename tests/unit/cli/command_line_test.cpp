@@ -178,6 +178,20 @@ TEST(CommandLine, Events_Filters) {
   EXPECT_EQ(o.limit, 9u);
 }
 
+TEST(CommandLine, Export_Options) {
+  EXPECT_EQ(options<ExportOptions>({"export", "x.kfr"}).format, "perfetto");
+  const auto o = options<ExportOptions>({"export", "x.kfr", "--format", "jsonl", "-o", "-", "--op", "2"});
+  EXPECT_EQ(o.format, "jsonl");
+  EXPECT_EQ(o.out, "-");
+  EXPECT_EQ(o.op, 2u);
+  EXPECT_FALSE(options<ExportOptions>({"export", "x.kfr", "--no-explain"}).explain);
+  EXPECT_THAT(error({"export", "x.kfr", "--format", "perfeto"}),
+              HasSubstr("unknown format 'perfeto'; there are perfetto, jsonl; did you mean perfetto?"));
+  EXPECT_THAT(error({"export", "x.kfr", "--op", "1", "--no-explain"}), HasSubstr("leave out"));
+  EXPECT_THAT(error({"export", "x.kfr", "-o", "-", "--force"}), HasSubstr("standard output"));
+  EXPECT_THAT(error({"export"}), HasSubstr("FILE is missing"));
+}
+
 TEST(CommandLine, Version_HasShortForms) {
   EXPECT_TRUE(std::holds_alternative<VersionOptions>(*parse({"--version"})));
   EXPECT_TRUE(std::holds_alternative<VersionOptions>(*parse({"-V"})));

@@ -6,8 +6,8 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/event_filter.hpp"
-#include "cli/event_json.hpp"
 #include "cli/event_text.hpp"
+#include "export/event_json.hpp"
 #include "support/dump_builder.hpp"
 
 namespace kflight::cli {
@@ -37,7 +37,7 @@ class EventsOutput : public testing::Test {
   }
   static json line_json(const Event& event) {
     std::string line;
-    append_event_json(line, event);
+    exports::append_event_json(line, event);
     EXPECT_EQ(line.find('\n'), line.size() - 1);
     const json parsed = json::parse(line, nullptr, false);
     EXPECT_FALSE(parsed.is_discarded()) << line;

@@ -316,6 +316,36 @@ TEST(TimelineCalls, SwitchOutsAndTheReturnAreOneCall) {
   EXPECT_EQ(timeline.call_at(thread(timeline, 7), 8'999), model::kNone);
 }
 
+TEST(TimelineCalls, EnteredAfterItWasSeen_IsAnotherOne) {
+  TraceBuilder t = on_cpu0();
+  t.at(10'000).switch_to(0, {.state = KF_ST_SLEEP, .call = "poll"}).at(12'500).switch_to(7);
+  t.at(16'000).returns("poll", 15'000, 1);
+  const Timeline timeline = built(t);
+  ASSERT_EQ(thread(timeline, 7).calls.size(), 2u);
+  EXPECT_FALSE(thread(timeline, 7).calls[0].returned());
+  EXPECT_EQ(thread(timeline, 7).calls[1].begin_ns, 15'000u);
+}
+
+TEST(TimelineCalls, OnlyTheFirstSwitchOutTellsOfTheEntry) {
+  TraceBuilder t = on_cpu0();
+  t.at(10'000).switch_to(0, {.state = KF_ST_SLEEP, .call = "poll", .enter_ns = 9'000}).at(11'000).switch_to(7);
+  t.at(12'000).switch_to(0, {.state = KF_ST_SLEEP, .call = "poll"}).at(13'000).switch_to(7);
+  t.at(14'000).returns("poll", 9'000, 1);
+  const Timeline timeline = built(t);
+  ASSERT_EQ(thread(timeline, 7).calls.size(), 1u);
+  EXPECT_EQ(thread(timeline, 7).calls[0].begin_ns, 9'000u);
+  EXPECT_EQ(thread(timeline, 7).calls[0].end_ns, 14'000u);
+}
+
+TEST(TimelineCalls, ReturnTellsWhenTheCallWasEntered) {
+  TraceBuilder t = on_cpu0();
+  t.at(10'000).switch_to(0, {.state = KF_ST_SLEEP, .call = "poll"}).at(12'500).switch_to(7);
+  t.at(13'000).returns("poll", 9'000, 1);
+  const Timeline timeline = built(t);
+  ASSERT_EQ(thread(timeline, 7).calls.size(), 1u);
+  EXPECT_EQ(thread(timeline, 7).calls[0].begin_ns, 9'000u);
+}
+
 TEST(TimelineCalls, WithoutEntryTimesEqualOnesShareARecord) {
   TraceBuilder t = on_cpu0();
   for (std::uint64_t arg : {3, 3, 4}) {

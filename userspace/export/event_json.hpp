@@ -9,8 +9,8 @@
 
 #include "kflight/event.hpp"
 
-namespace kflight::cli {
+namespace kflight::exports {
 
 void append_event_json(std::string& out, const Event& event);
 
-}  // namespace kflight::cli
+}  // namespace kflight::exports

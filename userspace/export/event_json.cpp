@@ -2,47 +2,22 @@
 //
 // event_json.cpp - writes into the output buffer directly: millions of lines go through here, a JSON library would not
 // do.
-#include "cli/event_json.hpp"
-
-#include <fmt/format.h>
+#include "export/event_json.hpp"
 
 #include <array>
 #include <type_traits>
 
-#include "base/escape.hpp"
-#include "cli/event_text.hpp"
+#include "dump/code_names.hpp"
 #include "dump/schema.hpp"
 #include "dump/syscalls.hpp"
+#include "export/json_line.hpp"
 
-namespace kflight::cli {
+namespace kflight::exports {
 
 namespace {
 
 using dump::FieldInfo;
 using dump::Meaning;
-
-template <class T>
-void put_number(std::string& out, T value) {
-  const fmt::format_int text(value);
-  out.append(text.data(), text.size());
-}
-
-// Escaped for people first: whatever is no printable UTF-8 is \xNN in the text.
-void put_text(std::string& out, std::string_view untrusted) {
-  out += '"';
-  for (const char c : escape_for_terminal(untrusted)) {
-    if (c == '"' || c == '\\') out += '\\';
-    out += c;
-  }
-  out += '"';
-}
-
-void put_key(std::string& out, std::string_view name, std::string_view suffix = {}) {
-  out += ",\"";
-  out += name;
-  out += suffix;
-  out += "\":";
-}
 
 void put_call(std::string& out, const kf_sys& sys) {
   constexpr std::size_t kTaken[] = {0, 1, 3, 4};  // by KF_ARGS_*
@@ -65,13 +40,13 @@ template <class T>
 std::string name_of(Meaning meaning, T code, std::uint32_t abi) {
   switch (meaning) {
     case Meaning::kState:
-      return std::string(state_letter(static_cast<std::uint32_t>(code)));
+      return std::string(dump::state_letter(static_cast<std::uint32_t>(code)));
     case Meaning::kContext:
-      return std::string(context_name(static_cast<std::uint32_t>(code)));
+      return std::string(dump::context_name(static_cast<std::uint32_t>(code)));
     case Meaning::kLoss:
-      return std::string(loss_reason(static_cast<std::uint32_t>(code)));
+      return std::string(dump::loss_reason(static_cast<std::uint32_t>(code)));
     case Meaning::kStatus:
-      return exit_status_text(static_cast<std::uint32_t>(code));
+      return dump::exit_status_text(static_cast<std::uint32_t>(code));
     case Meaning::kSyscall:
       return dump::syscall_name(static_cast<std::uint32_t>(code), abi);
     default:
@@ -150,4 +125,4 @@ void append_event_json(std::string& out, const Event& event) {
       event);
 }
 
-}  // namespace kflight::cli
+}  // namespace kflight::exports

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dump/code_names.hpp"
+
+#include <fmt/format.h>
+#include <sys/wait.h>
+
+namespace kflight::dump {
+
+namespace {
+
+template <std::size_t N>
+std::string_view word(const std::string_view (&words)[N], std::uint32_t code) {
+  return code < N && !words[code].empty() ? words[code] : "?";
+}
+
+}  // namespace
+
+std::string_view state_letter(std::uint32_t code) {
+  // DK: D but killable; L: waits for a lock (PREEMPT_RT); W: being woken already.
+  static constexpr std::string_view kLetters[] = {"R", "S", "D", "DK", "I", "T", "t", "X", "L", "P", "W"};
+  return word(kLetters, code);
+}
+
+std::string_view context_name(std::uint32_t code) {
+  static constexpr std::string_view kNames[] = {"task", "softirq", "hardirq", "nmi"};
+  return word(kNames, code);
+}
+
+std::string_view loss_reason(std::uint32_t code) {
+  static constexpr std::string_view kReasons[] = {"ring full", "nested event", "file damaged"};
+  return word(kReasons, code);
+}
+
+std::string exit_status_text(std::uint32_t wait_status) {
+  const int status = static_cast<int>(wait_status);
+  if (WIFSIGNALED(status)) return fmt::format("killed by signal {}", WTERMSIG(status));
+  return fmt::format("exit {}", WEXITSTATUS(status));
+}
+
+}  // namespace kflight::dump

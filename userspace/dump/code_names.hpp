@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// code_names.hpp - what the small codes in events are called, the same in every text and JSON output. Pure functions.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace kflight::dump {
+
+// "R", "S", "D", ... as ps shows them; "?" for a code without a name.
+std::string_view state_letter(std::uint32_t code);
+// "task", "softirq", "hardirq", "nmi".
+std::string_view context_name(std::uint32_t code);
+// "ring full", "nested event", "file damaged".
+std::string_view loss_reason(std::uint32_t code);
+// "exit 3", "killed by signal 9".
+std::string exit_status_text(std::uint32_t wait_status);
+
+}  // namespace kflight::dump
