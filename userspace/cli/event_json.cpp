@@ -70,6 +70,8 @@ std::string name_of(Meaning meaning, T code, std::uint32_t abi) {
       return std::string(context_name(static_cast<std::uint32_t>(code)));
     case Meaning::kLoss:
       return std::string(loss_reason(static_cast<std::uint32_t>(code)));
+    case Meaning::kRole:
+      return std::string(stack_role(static_cast<std::uint32_t>(code)));
     case Meaning::kStatus:
       return exit_status_text(static_cast<std::uint32_t>(code));
     case Meaning::kSyscall:
@@ -81,7 +83,7 @@ std::string name_of(Meaning meaning, T code, std::uint32_t abi) {
 
 bool is_code(Meaning meaning) {
   return meaning == Meaning::kState || meaning == Meaning::kContext || meaning == Meaning::kLoss ||
-         meaning == Meaning::kStatus || meaning == Meaning::kSyscall;
+         meaning == Meaning::kStatus || meaning == Meaning::kSyscall || meaning == Meaning::kRole;
 }
 
 template <class E>

@@ -122,6 +122,14 @@ class Details {
     put(out_, "is in {}", dump::describe_call(e.sys));
     if (e.enter_ns != 0) put(out_, " for {}", span_text(e.enter_ns, e.ts_ns));
   }
+  void operator()(const StackEvent& e) const {
+    if (e.stack_tid != e.tid) names_.append(out_, e.stack_tid), out_ += ' ';
+    out_ += stack_role(e.role);
+    if (e.kernel_stack != 0) put(out_, " kernel {:016x}", e.kernel_stack);
+    if (e.user_stack != 0) put(out_, " user {:016x}", e.user_stack);
+    if (e.kernel_lost) out_ += ", kernel stack lost";
+    if (e.user_lost) out_ += ", user stack lost";
+  }
   void operator()(const LossEvent& e) const {
     put(out_, "{} events of this cpu are missing since {} ({})", e.count == 0 ? "some" : format_count(e.count),
         clock_.relative(e.from_ns), loss_reason(e.reason));
@@ -152,6 +160,11 @@ std::string_view context_name(std::uint32_t code) {
 std::string_view loss_reason(std::uint32_t code) {
   static constexpr std::string_view kReasons[] = {"ring full", "nested event", "file damaged"};
   return word(kReasons, code);
+}
+
+std::string_view stack_role(std::uint32_t code) {
+  static constexpr std::string_view kRoles[] = {"blocks at", "wakes at", "runs at"};
+  return word(kRoles, code);
 }
 
 std::string exit_status_text(std::uint32_t wait_status) {
