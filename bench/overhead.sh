@@ -4,9 +4,11 @@
 # How much slower programs run while kflight records. Each round measures every program untraced and traced, in turns as
 # to which comes first; the table has the median of the rounds' ratios, and the smallest and largest.
 #   full      every task's scheduling and all syscalls of all tasks
-#   default   scheduling of all tasks; the target is an idle process, so no syscall tracepoint is needed
+#   default   scheduling of all tasks with causes, stacks of the target; the target is an idle process, so no syscall
+#             tracepoint is needed and nobody pays for stacks
+#   target    the same, and the programs are the target: every wait of theirs leaves its stacks
 #   trigger   the same with a trigger on slow syscalls: tracepoints are attached, little is written
-# Usage: bench/overhead.sh [--rounds 7] [--modes full,default,trigger] [--programs pipe,getppid,messaging]
+# Usage: bench/overhead.sh [--rounds 7] [--modes full,default,target,trigger] [--programs pipe,getppid,messaging]
 #                          [--install-perf]
 . "$(dirname "$0")/common.sh"
 
@@ -42,8 +44,9 @@ record() {
   case $1 in
     full) start_recorder --all --syscalls all ;;
     default) start_recorder --pid "$idle" ;;
+    target) start_recorder --comm 'perf*' --comm 'sched-*' --comm 'getppid*' --wait ;;
     trigger) start_recorder --pid "$idle" --trigger 'syscall>50ms' ;;
-    *) die "no mode '$1': full, default, trigger" ;;
+    *) die "no mode '$1': full, default, target, trigger" ;;
   esac
 }
 

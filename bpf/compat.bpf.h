@@ -111,6 +111,8 @@ static __always_inline u64 regs_arg2(struct pt_regs *regs) { return regs->dx; }
 static __always_inline u64 regs_arg3(struct pt_regs *regs) { return regs->r10; }
 static __always_inline u64 regs_arg4(struct pt_regs *regs) { return regs->r8; }
 static __always_inline u64 regs_arg5(struct pt_regs *regs) { return regs->r9; }
+static __always_inline u64 regs_ip(struct pt_regs *regs) { return regs->ip; }
+static __always_inline u64 regs_sp(struct pt_regs *regs) { return regs->sp; }
 #define TS_COMPAT 2u /* thread_info.status: entered through the 32-bit gate */
 static __always_inline u32 task_abi(struct task_struct *task, s64 nr) {
   if (task->thread_info.status & TS_COMPAT) return KF_ABI_COMPAT;
@@ -124,6 +126,8 @@ static __always_inline u64 regs_arg2(struct pt_regs *regs) { return regs->regs[2
 static __always_inline u64 regs_arg3(struct pt_regs *regs) { return regs->regs[3]; }
 static __always_inline u64 regs_arg4(struct pt_regs *regs) { return regs->regs[4]; }
 static __always_inline u64 regs_arg5(struct pt_regs *regs) { return regs->regs[5]; }
+static __always_inline u64 regs_ip(struct pt_regs *regs) { return regs->pc; }
+static __always_inline u64 regs_sp(struct pt_regs *regs) { return regs->sp; }
 static __always_inline u32 task_abi(struct task_struct *task, s64 nr) { return KF_ABI_NATIVE; }
 #endif
 

@@ -27,6 +27,8 @@ extern const volatile struct kf_config config;
 #define KF_BATCH_MASK 511 /* next power of two above KF_CHUNK_WORDS, minus one */
 #define KF_BATCH_ROOM (KF_BATCH_MASK + 1 + KF_EVENT_WORDS_MAX)
 
+#define TARGET_NOTES 8
+
 struct batch {
   u32 busy;        /* somebody on this CPU is between kf_begin and kf_end */
   u32 n;           /* words used */
@@ -40,6 +42,7 @@ struct batch {
   u64 last_ns;     /* time of the last event */
   u64 events_total;
   u64 nested_total;
+  u64 target_notes[TARGET_NOTES]; /* which processes are targets: process 32 | generation 31 | answer 1 */
   u64 run_queue; /* address of this CPU's run queue, 0 until first needed */
   struct kf_chunk head; /* head and words stay together: they leave as one record */
   u64 words[KF_BATCH_ROOM];
@@ -303,6 +306,20 @@ static __always_inline bool is_target_now(struct kf_cpu_call *c, u32 tgid) {
     c->checked_tgid = tgid;
   }
   return c->is_target;
+}
+
+/* The same for what happens at every switch: two processes that take turns on a CPU need no look-up either. A note is one
+ * word, so that an interrupt's answer cannot mix with the one it interrupts. */
+static __always_inline bool is_target_noted(struct batch *b, u32 tgid) {
+  if (config.everyone) return tgid != config.own_tgid;
+  u64 *note = &b->target_notes[tgid & (TARGET_NOTES - 1)];
+  u64 known = *note;
+  u64 fresh = (u64)tgid << 32 | (u64)(target_gen & 0x7fffffff) << 1;
+  if ((known & ~1ULL) != fresh) {
+    known = fresh | (bpf_map_lookup_elem(&targets, &tgid) != NULL && tgid != config.own_tgid);
+    *note = known;
+  }
+  return known & 1;
 }
 
 static __always_inline bool is_target(u32 tgid) {

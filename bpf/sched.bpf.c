@@ -6,6 +6,7 @@
  * dead branch. */
 #include "compat.bpf.h"
 #include "core.bpf.h"
+#include "stack.bpf.h"
 
 static __always_inline bool in_scope(struct task_struct *a, struct task_struct *b) {
   if (!config.scope_target) return true;
@@ -30,12 +31,20 @@ int kf_sched_switch(u64 *ctx) {
   struct task_struct *next = (struct task_struct *)ctx[2];
   u32 raw_state = config.has_prev_state ? (u32)ctx[3] : task_state(prev);
   u32 prev_tid = prev->pid, next_tid = next->pid;
-  u32 state = kf_state_code(raw_state);
   u32 follows = 0;
   u64 enter_ns = 0;
   struct slot s;
 
   if (!in_scope(prev, next)) return 0;
+  struct batch *b = this_batch();
+  if (!b) return 0;
+  u64 now = bpf_ktime_get_boot_ns();
+  /* The stacks first: the verifier follows them once for every way that leads there. */
+  bool blocks = raw_state && !(raw_state & TASK_DEAD) && !preempt, has_stacks = false;
+  if (config.stacks && blocks && prev_tid && is_target_noted(b, prev->tgid))
+    has_stacks = take_stacks(ctx, SCRATCH_TASK, prev);
+
+  u32 state = kf_state_code(raw_state);
   if (config.syscalls != KF_SYSCALLS_OFF) enter_ns = park_call(prev_tid, state == KF_ST_DEAD);
 
   struct pt_regs *regs = NULL;
@@ -52,7 +61,7 @@ int kf_sched_switch(u64 *ctx) {
       follows |= KF_SWITCH_PRIO;
   }
 
-  if (!kf_begin(&s, prev_tid)) return 0;
+  if (!kf_begin_at(&s, b, prev_tid, now)) return 0;
   u64 *out = s.out;
   out[0] = kf_pack_switch(s.dt, next_tid, state, preempt, BPF_CORE_READ_BITFIELD(prev, in_iowait), task_throttled(prev),
                           (u32)(prev->nvcsw + prev->nivcsw), follows);
@@ -64,6 +73,7 @@ int kf_sched_switch(u64 *ctx) {
                             prev_tid ? prev->policy : 0, next_tid ? next->policy : 0);
   if (!s.nested) s.batch->running = next_tid;
   kf_end(&s, n);
+  if (has_stacks) kf_put_stack(SCRATCH_TASK, s.now, next_tid, prev_tid, KF_STACK_BLOCK);
   return 0;
 }
 
@@ -115,6 +125,9 @@ int kf_sched_waking(u64 *ctx) {
     s.batch->wake_ns = s.now;
   }
   kf_end(&s, 2 + words);
+  if (config.stacks == KF_STACKS_ALL && context == KF_CTX_TASK && is_target_noted(b, wakee->tgid) &&
+      take_stacks(ctx, SCRATCH_TASK, bpf_get_current_task_btf()))
+    kf_put_stack(SCRATCH_TASK, s.now, waker->pid, waker->pid, KF_STACK_WAKER);
   return 0;
 }
 

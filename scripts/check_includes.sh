@@ -22,6 +22,8 @@ MAY_INCLUDE = {
 # header pattern -> folders that may include it; the last word says whether headers may, or only .cpp files
 LIBRARIES = [
     (r'bpf/|linux/bpf|.*\.skel\.h', {'record'}, 'headers too'),
+    (r'libelf|gelf', {'record', 'model'}, 'sources only'),
+    (r'elfutils/', {'model'}, 'sources only'),
     (r'CLI/', {'cli'}, 'headers too'),
     (r'nlohmann/', {'dump', 'record', 'analyze', 'export', 'cli'}, 'sources only'),
     (r'protozero/', {'export'}, 'headers too'),

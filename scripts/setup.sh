@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 packages=(
   cmake ninja-build g++ pkg-config python3 util-linux procps
   clang llvm bpftool clang-format clang-tidy
-  libbpf-dev libelf-dev zlib1g-dev libzstd-dev libxxhash-dev
+  libbpf-dev libelf-dev libdw-dev zlib1g-dev libzstd-dev libxxhash-dev
   libfmt-dev libcli11-dev nlohmann-json3-dev libprotozero-dev
   libgtest-dev libgmock-dev libbenchmark-dev
 )
@@ -36,7 +36,7 @@ missing_pieces() {
   for piece in cmake ninja g++ pkg-config python3 clang llvm-strip bpftool; do
     PATH=$PATH:/usr/sbin:/sbin command -v "$piece" >/dev/null || echo "$piece"
   done
-  for piece in libbpf libelf zlib libzstd libxxhash fmt CLI11 nlohmann_json gtest gmock benchmark; do
+  for piece in libbpf libelf libdw zlib libzstd libxxhash fmt CLI11 nlohmann_json gtest gmock benchmark; do
     pkg-config --exists "$piece" 2>/dev/null || echo "$piece (development files)"
   done
   [ -e /usr/include/protozero/version.hpp ] || echo "protozero (headers)"

@@ -41,6 +41,7 @@ enum bpf_map_type {
 };
 enum { BPF_ANY = 0, BPF_NOEXIST = 1, BPF_EXIST = 2 };
 enum { BPF_F_MMAPABLE = 1024 };
+enum { BPF_F_USER_STACK = 256 };
 enum { BPF_RB_NO_WAKEUP = 1, BPF_RB_FORCE_WAKEUP = 2 };
 enum { BPF_RB_AVAIL_DATA = 0, BPF_RB_RING_SIZE = 1 };
 
@@ -99,6 +100,11 @@ struct sched_entity {
   struct cfs_rq *cfs_rq;
 };
 
+struct mm_struct {
+  unsigned long start_code;
+  unsigned long end_code;
+};
+
 struct task_struct {
   struct thread_info thread_info;
   unsigned int __state; /* since 5.14 */
@@ -115,6 +121,7 @@ struct task_struct {
   unsigned in_iowait : 1;
   pid_t pid;
   pid_t tgid;
+  struct mm_struct *mm;
   struct task_struct *real_parent;
   struct task_struct *group_leader;
   unsigned long nvcsw;
@@ -122,6 +129,7 @@ struct task_struct {
   u64 start_boottime;
   char comm[16];
   struct signal_struct *signal;
+  u64 self_exec_id;
   struct css_set *cgroups;
 };
 
@@ -217,6 +225,8 @@ struct pt_regs {
   unsigned long di;
   unsigned long orig_ax;
   unsigned long ax;
+  unsigned long ip;
+  unsigned long sp;
 };
 #elif defined(__TARGET_ARCH_arm64)
 struct user_pt_regs {
@@ -224,6 +234,8 @@ struct user_pt_regs {
 };
 struct pt_regs {
   u64 regs[31];
+  u64 sp;
+  u64 pc;
   u64 orig_x0;
   s32 syscallno;
 };

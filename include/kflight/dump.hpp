@@ -12,6 +12,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "kflight/dump_format.h"
@@ -65,6 +66,8 @@ struct RecordedConfig {
   bool follow = true;
   std::string syscalls;           // off (= blocked), slow, all
   std::string scope;              // system, target
+  std::string stacks;             // none, blocked, all
+  std::uint32_t sample_hz = 0;    // on-CPU samples of the target per second and CPU
   std::vector<std::string> triggers;
   std::uint64_t min_age_ns = 0, max_bytes = 0, post_ns = 0, cooldown_ns = 0, slow_floor_ns = 0;
   std::vector<std::string> missing;  // features this kernel lacks, each with what that means
@@ -86,6 +89,7 @@ struct LossInfo {
   std::uint64_t control = 0;
   std::uint64_t inflight = 0;
   std::uint64_t window = 0;
+  std::uint64_t stacks = 0;          // stacks without room; the events that name them are there
 };
 
 struct ProgramCost {
@@ -125,6 +129,23 @@ struct Damage {
   std::string what;
 };
 
+// A stack as it was taken: addresses, innermost first; those of callers are return addresses. `tops` are what may be
+// return addresses among the words at its stack pointer (kf_pack_top).
+struct Stack {
+  kf_stack head{};
+  std::span<const kf_u64> frames;
+  std::span<const kf_u64> tops;
+};
+struct MappedFile {
+  kf_file head{};
+  std::string_view path;  // as the process saw it: untrusted
+};
+struct KernelSymbol {
+  std::uint64_t begin = 0, end = 0;
+  std::string_view name;
+  std::string_view module;  // empty: the kernel itself
+};
+
 class EventRange;
 namespace dump {
 struct ChunkRef;  // dump/merge.hpp
@@ -160,6 +181,13 @@ class Dump {
   std::span<const kf_open_call> open_calls() const noexcept;
   std::span<const kf_ctl> resolutions() const noexcept;
   std::span<const kf_loss> losses() const noexcept;
+  std::span<const Stack> stacks() const noexcept;              // by id, each once
+  const Stack* stack(std::uint64_t id) const noexcept;         // null: not in the dump
+  std::span<const kf_mapping> mappings() const noexcept;       // by process, then address
+  std::span<const MappedFile> files() const noexcept;          // by number
+  std::span<const KernelSymbol> kernel_symbols() const noexcept;  // by address; those that kernel stacks need
+  std::span<const std::byte> vdso() const noexcept;            // an ELF file
+  std::span<const kf_base_stack> base_stacks() const noexcept; // of threads that blocked before the window
   std::span<const dump::ChunkRef> chunks() const noexcept;     // as they arrived; for checks, most want events()
 
   // All events in one order: by time, CPUs merged; within one CPU the order they happened. Includes events before

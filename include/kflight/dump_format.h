@@ -18,7 +18,7 @@
 #define KF_SECTION_MAGIC 0x5343464bU           /* "KFCS" */
 #define KF_TRAILER_MAGIC 0x0a444e45544c464bULL /* "KFLTEND\n" */
 #define KF_DUMP_VERSION_MAJOR 1 /* a reader refuses a larger one */
-#define KF_DUMP_VERSION_MINOR 0 /* additions that an older reader may skip */
+#define KF_DUMP_VERSION_MINOR 1 /* additions that an older reader may skip */
 
 struct kf_dump_header {
   kf_u64 magic;
@@ -38,12 +38,16 @@ KF_ASSERT_SIZE(struct kf_dump_header, 32);
 #define KF_SEC_BASE_TASKS 4  /* kf_base_task[]: last facts of each thread before the window */
 #define KF_SEC_BASE_LANES 5  /* kf_base_lane[]: where each CPU's part of the window begins */
 #define KF_SEC_CHUNKS 6      /* kf_chunk + words, repeated; several sections of at most about 1 MiB, in arrival order */
-#define KF_SEC_STACKS 7      /* reserved */
-#define KF_SEC_MAPPINGS 8    /* reserved */
+#define KF_SEC_STACKS 7      /* kf_stack + words, repeated: every stack that an event of the window names */
+#define KF_SEC_MAPPINGS 8    /* kf_mapping[]: where code lies in the processes of user stacks */
 #define KF_SEC_INFLIGHT 9    /* kf_open_call[]: calls of the target in flight at the dump */
 #define KF_SEC_RESOLUTION 10 /* kf_ctl[]: how calls that were in flight ended */
 #define KF_SEC_INDEX 11      /* kf_index_entry[], the index itself left out */
 #define KF_SEC_TABLE_LOSSES 12 /* kf_loss[]: losses known by other means than chunk numbers */
+#define KF_SEC_FILES 13        /* kf_file + text, repeated: what is mapped */
+#define KF_SEC_KERNEL_SYMBOLS 14 /* kf_symbol + text, repeated: those that addresses of kernel stacks need */
+#define KF_SEC_VDSO 15         /* the code that the kernel maps into every process, as it lies in memory: an ELF file */
+#define KF_SEC_BASE_STACKS 16  /* kf_base_stack[]: of threads that blocked before the window */
 
 /* kf_section.flags */
 #define KF_SECTION_ZSTD 1u
@@ -149,12 +153,58 @@ struct kf_open_call {
 };
 KF_ASSERT_SIZE(struct kf_open_call, 96);
 
+/* ------------------------------------------------------------------ stacks: what their addresses mean
+ * Records with text: a fixed part, then the text's bytes, padded with zeros to 8 bytes. */
+
+/* Executable memory of a process, as /proc/PID/maps had it. */
+struct kf_mapping {
+  kf_u32 tgid;
+  kf_u32 file;      /* kf_file.number */
+  kf_u64 begin;     /* addresses [begin, end) ... */
+  kf_u64 end;
+  kf_u64 offset;    /* ... are the file's bytes from here on */
+  kf_u64 from_ns;   /* first seen; it may have been there before */
+  kf_u64 until_ns;  /* first seen to be gone; 0: it was there the last time somebody looked */
+};
+KF_ASSERT_SIZE(struct kf_mapping, 48);
+
+#define KF_BUILD_ID_BYTES 32
+/* Text: the path, as the process saw it; "[vdso]" for the code the kernel maps. */
+struct kf_file {
+  kf_u32 number;
+  kf_u16 path_bytes;
+  kf_u16 build_id_bytes;  /* 0: the file has none, or it could not be read */
+  kf_u8 build_id[KF_BUILD_ID_BYTES];
+};
+KF_ASSERT_SIZE(struct kf_file, 40);
+
+/* Text: the name, then the module's name (empty: the kernel itself). */
+struct kf_symbol {
+  kf_u64 begin;  /* [begin, end) is this function */
+  kf_u64 end;
+  kf_u16 name_bytes;
+  kf_u16 module_bytes;
+  kf_u32 reserved;
+};
+KF_ASSERT_SIZE(struct kf_symbol, 24);
+
+/* The stacks of a thread's last switch-out before the window. */
+struct kf_base_stack {
+  kf_u32 tid;
+  kf_u32 reserved;
+  kf_u64 out_ns;  /* the time of that switch-out */
+  kf_u64 kernel;  /* kf_stack.id; 0: none */
+  kf_u64 user;
+};
+KF_ASSERT_SIZE(struct kf_base_stack, 32);
+
 /* kf_loss.kind. Append only. */
 #define KF_LOSS_RECURSION 1 /* the kernel skipped a program because it was already running on that CPU */
 #define KF_LOSS_WINDOW 2    /* the recorder had no room: a dump held the whole arena */
 #define KF_LOSS_CONTROL 3   /* control records */
 #define KF_LOSS_INFLIGHT 4  /* no room for the start of a call: its duration is unknown */
 #define KF_LOSS_ITER 5      /* a thread was missed by a snapshot */
+#define KF_LOSS_STACK 6     /* no room for a stack: events name it, or say that they lost it */
 
 struct kf_loss {
   kf_u32 kind;

@@ -129,6 +129,17 @@ struct SyscallOpenEvent : EventHead {
   std::uint64_t enter_ns = 0;
 };
 
+// Where stack_tid was: when it left the CPU to wait (ts_ns is its switch's), when it woke somebody (ts_ns is the
+// waking's), or while it ran. The stacks are in Dump::stacks(), under these ids; 0: there is none.
+struct StackEvent : EventHead {
+  std::uint32_t stack_tid = 0;
+  std::uint8_t role = KF_STACK_BLOCK;  // KF_STACK_BLOCK, KF_STACK_WAKER, KF_STACK_SAMPLE
+  bool kernel_lost = false;            // there was no room for it in the kernel's buffer
+  bool user_lost = false;
+  std::uint64_t kernel_stack = 0;
+  std::uint64_t user_stack = 0;
+};
+
 // Events of `cpu` are missing. ts_ns is the end of the hole; it begins at from_ns.
 struct LossEvent : EventHead {
   std::uint64_t from_ns = 0;
@@ -143,7 +154,7 @@ struct UnknownEvent : EventHead {
 };
 
 using Event = std::variant<SwitchEvent, WakingEvent, WakeupEvent, MigrateEvent, ForkEvent, ExecEvent, ExitEvent,
-                           RenameEvent, SyscallEvent, SyscallOpenEvent, LossEvent, UnknownEvent>;
+                           RenameEvent, SyscallEvent, SyscallOpenEvent, StackEvent, LossEvent, UnknownEvent>;
 
 inline const EventHead& head(const Event& event) {
   return std::visit([](const auto& e) -> const EventHead& { return e; }, event);

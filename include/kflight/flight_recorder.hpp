@@ -40,11 +40,21 @@ enum class Syscalls {
 
 enum class Scope { kSystem, kTarget };
 
+// Where the target's threads are, in their programs and in the kernel. Only the target pays for it.
+enum class Stacks {
+  kAuto,     // blocked; none with Target::everyone
+  kNone,
+  kBlocked,  // whenever one of them leaves the CPU to wait
+  kAll,      // and whenever somebody wakes one of them: the waker's
+};
+
 struct ProbeSet {
   Syscalls syscalls = Syscalls::kAuto;
   Scope scope = Scope::kSystem;
   std::chrono::nanoseconds slow_floor = std::chrono::microseconds(100);
   bool causes = true;  // every waking by an interrupt says why: timer, disk, network, which work
+  Stacks stacks = Stacks::kAuto;
+  std::uint32_t sample_hz = 0;  // stacks of the target's running threads, so often per second and CPU; 0: none
   static ProbeSet defaults() { return {}; }
 };
 

@@ -94,6 +94,7 @@ KF_ASSERT_SIZE(struct kf_chunk, 56);
 #define KF_GEN_EXIT 4
 #define KF_GEN_RENAME 5
 #define KF_GEN_SYSCALL_OPEN 6
+#define KF_GEN_STACK 16
 
 /* Layout of a compact first word: kind 4 | dt 20 | payload 40. Of a generic one: 15 | kind 8 | words 6 | dt 20 |
  * payload 26. */
@@ -406,7 +407,11 @@ KF_INLINE kf_u32 kf_put_syscall(kf_u64 *out, kf_u64 dt, kf_u32 nr, kf_u64 dur, k
  * EXIT (2 words): payload tid 22 | group_dead << 22; word 1: exit code as in wait(2) status, low 32 bits.
  * RENAME (3 words): payload tid 22; words 1, 2: comm.
  * SYSCALL_OPEN (3..6 words): payload 0; word 1: ns since the entry; then the call as in kf_put_sys. The lane's current task
- *   is in this call while a dump flushes the CPU; its SYSCALL event comes later. */
+ *   is in this call while a dump flushes the CPU; its SYSCALL event comes later.
+ * STACK (3 words): payload tid 22 | role 2 | kernel stack lost 1 | user stack lost 1; word 1: id of its kernel stack;
+ *   word 2: id of its user stack; 0: it has none. Role BLOCK follows the SWITCH with which tid left the CPU, at its
+ *   time; role WAKER the WAKING by tid, at its time; role SAMPLE stands alone, tid runs. The stacks themselves come as
+ *   struct kf_stack, once each. */
 #define KF_MIGRATE_WORDS 2
 #define KF_FORK_WORDS 6
 #define KF_FORK_IS_THREAD (1u << 22)
@@ -414,6 +419,43 @@ KF_INLINE kf_u32 kf_put_syscall(kf_u64 *out, kf_u64 dt, kf_u32 nr, kf_u64 dur, k
 #define KF_EXIT_GROUP_DEAD (1u << 22)
 #define KF_RENAME_WORDS 3
 #define KF_EXEC_WORDS_MIN 4
+#define KF_STACK_WORDS 3
+#define KF_STACK_BLOCK 0u
+#define KF_STACK_WAKER 1u
+#define KF_STACK_SAMPLE 2u
+#define KF_STACK_LOST_KERNEL (1u << 24)
+#define KF_STACK_LOST_USER (1u << 25)
+
+/* ------------------------------------------------------------------ stacks
+ * A stack is sent when its id is met for the first time, and again now and then. The id is a hash of all that makes it
+ * what it is: the addresses, and of a user stack the address space. So equal ids mean equal stacks, nobody hands
+ * numbers out, and a stack that is sent twice does no harm. */
+#define KF_STACK_FRAMES 127   /* addresses of a stack, as many as the kernel gives unless it is told otherwise */
+#define KF_STACK_TOP_WORDS 64 /* words at the top of the user stack that are searched for return addresses */
+#define KF_STACK_TOPS 32      /* of which at most so many are kept */
+
+/* kf_stack.flags */
+#define KF_STACK_USER 1u
+#define KF_STACK_TRUNCATED 2u /* it has more frames than there was room for */
+#define KF_STACK_NEW_SPACE 4u /* the first one of its address space */
+
+/* Then `frames` words, the innermost address first; of callers it is the return address. Then `tops` words: what may be
+ * return addresses among the words at the stack pointer, for callers that the chain of frame pointers leaves out. */
+struct kf_stack {
+  kf_u64 id;       /* never 0 */
+  kf_u64 sent_ns;
+  kf_u32 tgid;     /* whose user stack; 0: a kernel stack */
+  kf_u16 frames;
+  kf_u8 tops;
+  kf_u8 flags;     /* KF_STACK_* */
+};
+KF_ASSERT_SIZE(struct kf_stack, 24);
+
+KF_INLINE kf_u64 kf_pack_top(kf_u32 offset_words, kf_u64 address) {
+  return (kf_u64)offset_words << 57 | (address & 0x1ffffffffffffffULL);
+}
+KF_INLINE kf_u32 kf_top_offset_words(kf_u64 w) { return (kf_u32)(w >> 57); }
+KF_INLINE kf_u64 kf_top_address(kf_u64 w) { return w & 0x1ffffffffffffffULL; }
 
 /* ------------------------------------------------------------------ control ring
  * Rare records that need the recorder's attention at once. One fixed size, type first. */
@@ -480,6 +522,10 @@ KF_ASSERT_SIZE(struct kf_task, 168);
 #define KF_SYSCALLS_SLOW 1u     /* target's calls that last at least slow_floor_ns or were switched out */
 #define KF_SYSCALLS_ALL 2u      /* every call of the target */
 
+#define KF_STACKS_NONE 0u
+#define KF_STACKS_BLOCKED 1u    /* of the target's threads when they block */
+#define KF_STACKS_ALL 2u        /* and of whoever wakes one of them */
+
 #define KF_RULES_MAX 8
 #define KF_SYS_TABLE 512        /* native syscall numbers that per-call tables cover */
 
@@ -510,8 +556,10 @@ struct kf_config {
   kf_u32 has_rdonly_cast;     /* kernel: bpf_rdonly_cast exists (6.2), memory is read without a helper call */
   kf_u32 causes;              /* keep the cause register */
   kf_u32 has_current_task;    /* kernel: current_task_delta is known */
+  kf_u32 stacks;              /* KF_STACKS_* */
   kf_u32 parked_slots;        /* a power of two; 0: this kernel has no compare-and-swap in BPF (5.12), use the hash map */
-  kf_u32 reserved;
+  kf_u32 stack_frames;        /* as many as a stack may have here, at most KF_STACK_FRAMES */
+  kf_u32 sample_hz;           /* on-CPU samples of the target per second and CPU; 0: none */
   /* Addresses of per-CPU variables minus that of the same CPU's run queue. */
   kf_s64 preempt_count_delta;
   kf_s64 current_task_delta;
@@ -552,6 +600,7 @@ struct kf_counters {
   kf_u64 control_lost;    /* control records without room */
   kf_u64 inflight_lost;   /* calls whose start found no room: their duration stays unknown */
   kf_u64 control_merged;  /* trigger matches that were counted instead of sent */
+  kf_u64 stacks_lost;     /* stacks without room in their ring */
 };
 
 #endif

@@ -13,7 +13,7 @@ set_target_properties(kflight_library PROPERTIES OUTPUT_NAME kflight EXPORT_NAME
 target_compile_features(kflight_library INTERFACE cxx_std_20)
 target_include_directories(kflight_library INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 target_link_libraries(kflight_library INTERFACE
-  fmt::fmt Threads::Threads PkgConfig::LIBBPF PkgConfig::ZSTD PkgConfig::XXHASH)
+  fmt::fmt Threads::Threads PkgConfig::LIBBPF PkgConfig::LIBELF PkgConfig::ZSTD PkgConfig::XXHASH)
 
 install(TARGETS kflight_library EXPORT kflight ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/kflight DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development)

@@ -202,6 +202,9 @@ class ChunkBuilder {
     rest.insert(rest.end(), packed, packed + n);
     return generic(KF_GEN_SYSCALL_OPEN, 0, rest);
   }
+  ChunkBuilder& stack(kf_u32 tid, kf_u32 role, kf_u64 kernel, kf_u64 user, kf_u32 lost = 0) {
+    return generic(KF_GEN_STACK, tid | role << KF_TID_BITS | lost, {kernel, user});
+  }
   // Any generic event, also of a kind nobody knows: its first word and the words after it.
   ChunkBuilder& generic(kf_u32 kind, kf_u32 payload26, const std::vector<kf_u64>& rest = {}) {
     const kf_u64 dt = step();

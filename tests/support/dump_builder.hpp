@@ -40,6 +40,40 @@ class DumpBuilder {
   std::vector<kf_open_call> open_calls;
   std::vector<kf_ctl> resolutions;
   std::vector<kf_loss> losses;
+  dump::RecordBlob stacks, files, kernel_symbols;
+  std::vector<kf_mapping> mappings;
+  std::vector<kf_base_stack> base_stacks;
+
+  // A stack; `tops` are packed by kf_pack_top.
+  DumpBuilder& stack(kf_u64 id, kf_u32 tgid, const std::vector<kf_u64>& frames, const std::vector<kf_u64>& tops = {},
+                     kf_u8 flags = 0) {
+    kf_stack head{};
+    head.id = id;
+    head.tgid = tgid;
+    head.frames = static_cast<kf_u16>(frames.size());
+    head.tops = static_cast<kf_u8>(tops.size());
+    head.flags = static_cast<kf_u8>(flags | (tgid != 0 ? KF_STACK_USER : 0));
+    stacks.add(head, std::as_bytes(std::span(frames)), std::as_bytes(std::span(tops)));
+    return *this;
+  }
+  DumpBuilder& kernel_symbol(kf_u64 begin, kf_u64 end, std::string_view name, std::string_view module = "") {
+    kf_symbol head{};
+    head.begin = begin;
+    head.end = end;
+    head.name_bytes = static_cast<kf_u16>(name.size());
+    head.module_bytes = static_cast<kf_u16>(module.size());
+    kernel_symbols.add(head, name, module);
+    return *this;
+  }
+  DumpBuilder& mapped_file(kf_u32 number, std::string_view path, std::span<const std::byte> build_id) {
+    kf_file head{};
+    head.number = number;
+    head.path_bytes = static_cast<kf_u16>(path.size());
+    head.build_id_bytes = static_cast<kf_u16>(build_id.size());
+    std::memcpy(head.build_id, build_id.data(), build_id.size());
+    files.add(head, path);
+    return *this;
+  }
 
   DumpBuilder& add(const BuiltChunk& chunk) {
     const auto bytes = chunk.bytes();
@@ -78,6 +112,10 @@ class DumpBuilder {
     EXPECT_TRUE(writer.chunk_bytes(chunk_bytes_));
     EXPECT_TRUE(writer.open_calls(open_calls));
     EXPECT_TRUE(writer.losses(losses));
+    EXPECT_TRUE(writer.stacks(stacks));
+    EXPECT_TRUE(writer.mappings(mappings, files));
+    EXPECT_TRUE(writer.kernel_symbols(kernel_symbols));
+    EXPECT_TRUE(writer.base_stacks(base_stacks));
     EXPECT_TRUE(resolutions.empty() || writer.resolution(resolutions));
     EXPECT_TRUE(writer.finish());
     return sink.take();

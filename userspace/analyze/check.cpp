@@ -31,6 +31,7 @@ constexpr Entry kInvariants[] = {
     {"lives", "threads are born once, end once, and do nothing afterwards", lives},
     {"call-times", "a thread is in one call at a time, and all events agree when it began", call_times},
     {"calls-switched-out", "a call is marked as switched out if and only if it was", calls_switched_out},
+    {"stacks", "a stack belongs to a switch-out or a waking, and the dump holds it", stacks_belong},
 };
 
 using Invariants = std::vector<std::unique_ptr<Invariant>>;
@@ -57,7 +58,8 @@ void show(const Event& event, const Invariants& invariants) {
       [&](const SyscallEvent& e) { each(&Invariant::on_syscall, e); },
       [&](const SyscallOpenEvent& e) { each(&Invariant::on_syscall_open, e); }, [&](const MigrateEvent& e) { any(e); },
       [&](const ExecEvent& e) { any(e); }, [&](const RenameEvent& e) { any(e); },
-      [&](const UnknownEvent& e) { any(e); }, [](const LossEvent&) {});
+      [&](const StackEvent& e) { each(&Invariant::on_stack, e); }, [&](const UnknownEvent& e) { any(e); },
+      [](const LossEvent&) {});
 }
 
 void settle(InvariantReport& report) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "analyze/explain_report.hpp"
 #include "dump/syscalls.hpp"
@@ -131,7 +132,9 @@ Result<Report> run_explain(const model::Trace& trace, const AnalysisOptions& opt
   KF_TRY_ASSIGN(const Operation operation, choose_operation(trace, options.choice));
   const Explanation explanation = explain(trace, operation.thread, operation.begin_ns, operation.end_ns);
   const Blame blame = sum_up(trace, explanation);
-  return explain_report({trace, operation, explanation, blame}, {.rows = options.rows});
+  std::optional<model::Symbolizer> symbols;
+  if (trace.dump() != nullptr && !trace.stacks().empty()) symbols.emplace(*trace.dump());
+  return explain_report({trace, operation, explanation, blame, symbols ? &*symbols : nullptr}, {.rows = options.rows});
 }
 
 Result<std::string> folded_explain(const model::Trace& trace, const AnalysisOptions& options) {

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "analyze/explain_report.hpp"
+#include "analyze/explain_stacks.hpp"
 #include "model/names.hpp"
 
 namespace kflight::analyze {
@@ -52,6 +53,13 @@ json operation_json(const ExplainedOperation& e) {
   return out;
 }
 
+json profile_json(const CpuProfile& profile) {
+  json functions = json::array();
+  for (const auto& [function, samples] : profile.functions)
+    functions.push_back({{"function", function}, {"samples", samples}});
+  return {{"samples", profile.samples}, {"functions", functions}};
+}
+
 json leaf_json(const ExplainedOperation& e, const BlameLine& line) {
   const std::uint64_t length_ns = e.explanation.length_ns();
   json out{{"who", who_json(e, line.who)},
@@ -62,6 +70,28 @@ json leaf_json(const ExplainedOperation& e, const BlameLine& line) {
            {"max_ns", line.longest_ns},
            {"quality", quality_json(line.by_quality)}};
   if (line.category == Category::kCpuSys) out["syscall"] = line.detail & 0xffff;
+  if (line.category == Category::kCpu || line.category == Category::kCpuUser)
+    if (const CpuProfile profile = cpu_profile(e, line.who); profile.samples != 0)
+      out["profile"] = profile_json(profile);
+  return out;
+}
+
+json frames_json(const model::ResolvedStack& stack) {
+  json frames = json::array();
+  for (const model::Frame& frame : stack.frames) {
+    json one{{"text", model::frame_text(frame)}, {"module", frame.module}, {"offset", frame.module_offset}};
+    if (frame.address != 0) one["address"] = frame.address;  // none of its own: inlined
+    if (!frame.function.empty()) one["function"] = frame.function;
+    if (!frame.file.empty()) one.update({{"file", frame.file}, {"line", frame.line}});
+    frames.push_back(std::move(one));
+  }
+  return {{"frames", frames}, {"truncated", stack.truncated}};
+}
+
+json stacks_json(const WaitStacks& stacks) {
+  json out = json::object();
+  if (stacks.user) out["user"] = frames_json(*stacks.user);
+  if (stacks.kernel) out["kernel"] = frames_json(*stacks.kernel);
   return out;
 }
 
@@ -80,6 +110,9 @@ json tree_json(const ExplainedOperation& e) {
       one["end"] = who_json(e, node.end);
     }
     if (node.hop != kNone) one["wait"] = wait_text(e, node);
+    if (node.hop != kNone)
+      if (json stacks = stacks_json(wait_stacks(e, e.explanation.hops[node.hop])); !stacks.empty())
+        one["stacks"] = std::move(stacks);
     out.push_back(std::move(one));
   }
   return out;

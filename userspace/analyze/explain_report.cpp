@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "analyze/explain_stacks.hpp"
 #include "model/names.hpp"
 
 namespace kflight::analyze {
@@ -67,7 +68,7 @@ class TreeText {
       const std::string what = node.thread == model::kNoThread
                                    ? who_text(e_, node.end)
                                    : model::thread_label(e_.timeline(), node.thread, e_.explanation.end_ns);
-      const std::string wait = wait_text(e_, node);
+      const std::string wait = wait_and_place_text(e_, node);
       text = wait.empty() ? what + spans : fmt::format("in {}{}: {}", wait, spans, what);
     }
     return text + parts(node);
@@ -118,8 +119,8 @@ Tree evidence_of(const ExplainedOperation& e) {
     const model::Thread& thread = e.timeline().thread(hop.thread);
     const model::Interval& blocked = thread.intervals[hop.interval];
     const std::string where = blocked.call() == kNone ? "" : " in " + model::wait_object(thread, blocked);
-    std::string text =
-        fmt::format("{} blocks{}", model::thread_label(e.timeline(), hop.thread, blocked.begin_ns), where);
+    std::string text = fmt::format("{} blocks{}{}{}", model::thread_label(e.timeline(), hop.thread, blocked.begin_ns),
+                                   where, wait_place_text(e, hop), callers_text(e, hop));
     if (blocked.wake != kNone) {
       const model::Wake& wake = e.timeline().wake(blocked.wake);
       text += fmt::format(", woken at {} by {}", offset_text(e, wake.ts_ns), waker_text(e, wake));

@@ -59,7 +59,7 @@ std::string for_whom(const ExplainedOperation& e, const ChainNode& node) {
 
 std::string step(const ExplainedOperation& e, const ChainNode& node) {
   const std::string spans = node.spans > 1 ? fmt::format(" in {} waits", node.spans) : "";
-  const std::string wait = wait_text(e, node);
+  const std::string wait = wait_and_place_text(e, node);
   return fmt::format("{} waited {}{}{}{}", name(e, e.blame.nodes[node.parent].thread), duration_text(node.inclusive_ns),
                      spans, wait.empty() ? "" : " in " + wait, for_whom(e, node));
 }

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "analyze/explain_stacks.hpp"
 #include "base/units.hpp"
 #include "dump/syscalls.hpp"
 #include "model/names.hpp"
@@ -124,7 +125,8 @@ std::string row_text(const ExplainedOperation& e, const BlameRow& row) {
     case Category::kCpuUser:
     case Category::kCpuSys: {
       const bool split = row.lines.size() > 1 || category != Category::kCpu;
-      return split ? fmt::format("{} on CPU ({})", who, parts_text(row)) : fmt::format("{} on CPU", who);
+      return fmt::format("{} on CPU{}{}", who, split ? fmt::format(" ({})", parts_text(row)) : "",
+                         hottest_text(e, row.who));
     }
     case Category::kDiskBeforeSubmit:
     case Category::kDiskQueue:
@@ -191,6 +193,12 @@ std::string wait_text(const ExplainedOperation& e, const ChainNode& node) {
   const model::Interval& blocked = thread.intervals[hop.interval];
   const bool says_nothing = blocked.call() == kNone && model::wait_kind(thread, blocked) != model::WaitKind::kPageFault;
   return says_nothing ? "" : model::wait_object(thread, blocked);
+}
+
+std::string wait_and_place_text(const ExplainedOperation& e, const ChainNode& node) {
+  const std::string place = wait_place_text(e, e.explanation.hops[node.hop]);
+  const std::string wait = wait_text(e, node);
+  return wait.empty() && !place.empty() ? "a wait" + place : wait + place;
 }
 
 std::string category_text(Category category) {

@@ -8,6 +8,7 @@
 
 #include "analyze/blame.hpp"
 #include "analyze/operation.hpp"
+#include "model/symbols.hpp"
 
 namespace kflight::analyze {
 
@@ -17,6 +18,7 @@ struct ExplainedOperation {
   const Operation& operation;
   const Explanation& explanation;
   const Blame& blame;
+  model::Symbolizer* symbols = nullptr;  // null: stacks are left out
 
   const model::Timeline& timeline() const { return trace.timeline(); }
 };
@@ -36,6 +38,8 @@ std::string cause_text(const ExplainedOperation& e, const BlameRow& row);
 std::string chain_text(const ExplainedOperation& e, std::uint32_t node);
 // How the parent's thread waited: "futex 0x7f001040"; empty where nothing but what it waited for is known.
 std::string wait_text(const ExplainedOperation& e, const ChainNode& node);
+// The same with the place in the program where the wait was entered, when that is known.
+std::string wait_and_place_text(const ExplainedOperation& e, const ChainNode& node);
 // A line of one category within a node: "on CPU", "runnable, CPU busy", "disk service".
 std::string category_text(Category category);
 

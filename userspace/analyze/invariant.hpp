@@ -53,6 +53,7 @@ class Invariant {
   virtual void on_exit(const ExitEvent&) {}
   virtual void on_syscall(const SyscallEvent&) {}
   virtual void on_syscall_open(const SyscallOpenEvent&) {}
+  virtual void on_stack(const StackEvent&) {}
   virtual void on_any(const EventHead&) {}  // all but switches and losses
   virtual void finish() {}
 

@@ -22,5 +22,7 @@ MakeInvariant thread_sequence, wake_before_run, snapshot_counts;
 MakeInvariant lives;
 // invariants_of_calls.cpp
 MakeInvariant call_times, calls_switched_out;
+// invariants_of_stacks.cpp
+MakeInvariant stacks_belong;
 
 }  // namespace kflight::analyze

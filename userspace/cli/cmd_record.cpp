@@ -187,7 +187,9 @@ record::SessionOptions session_options(const RecordOptions& options) {
   recorder.ring_bytes = options.ring_bytes;
   recorder.target = {.pids = options.pids, .comm_globs = options.comm_globs, .everyone = options.all, .follow = options.follow};
   recorder.probes = {.syscalls = options.syscalls, .scope = options.scope, .slow_floor = options.slow_floor,
-                     .causes = options.causes};
+                     .causes = options.causes,
+                     .stacks = options.stacks,
+                     .sample_hz = options.sample_hz};
   for (const std::string& text : options.triggers) recorder.triggers.push_back({text});
   return session;
 }

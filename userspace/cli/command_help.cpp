@@ -77,6 +77,7 @@ printable UTF-8 are shown as \xNN.
 Examples:
   kflight events dump.kfr --tid 1234 --from -200ms
   kflight events dump.kfr --kind syscall --kind loss
+  kflight events dump.kfr --kind stack --stacks
   kflight events dump.kfr --format jsonl | jq 'select(.kind == "exec")')"},
     {"check", "Check that a dump is consistent: nothing torn, lost or impossible", "kflight check FILE [OPTIONS]",
      R"(An invariant is violated only by what recorded losses or damage cannot explain.

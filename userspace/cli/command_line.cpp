@@ -106,6 +106,8 @@ CLI::Option* add_values(CLI::App& app, const char* flags, std::vector<T>& out, c
 constexpr std::pair<std::string_view, Syscalls> kSyscallsWords[] = {
     {"auto", Syscalls::kAuto}, {"all", Syscalls::kAll}, {"slow", Syscalls::kSlow}, {"blocked", Syscalls::kBlocked}};
 constexpr std::pair<std::string_view, Scope> kScopeWords[] = {{"system", Scope::kSystem}, {"target", Scope::kTarget}};
+constexpr std::pair<std::string_view, Stacks> kStacksWords[] = {
+    {"none", Stacks::kNone}, {"blocked", Stacks::kBlocked}, {"all", Stacks::kAll}};
 constexpr std::pair<std::string_view, bool> kOnOffWords[] = {{"on", true}, {"off", false}};
 constexpr std::pair<std::string_view, bool> kFormatWords[] = {{"text", false}, {"jsonl", true}};
 
@@ -159,6 +161,15 @@ void define_record(CLI::App& app, RecordOptions& o) {
 
   add_value(app, "--causes", o.causes, "on|off",
             "note why an interrupt wakes somebody: timer, disk, network, which work (on)", one_of(kOnOffWords))
+      ->group(probes);
+  add_value(app, "--stacks", o.stacks, "WHICH",
+            "where threads of the target are: blocked: whenever they wait; all: also of whoever wakes them; none "
+            "(blocked; none with --all)",
+            one_of(kStacksWords))
+      ->group(probes);
+  add_value(app, "--sample", o.sample_hz, "HZ",
+            "where running threads of the target are, HZ times a second; 99 is a good number (no samples)",
+            parse_sample_rate)
       ->group(probes);
 
   const char* window = "Window";
@@ -220,6 +231,7 @@ void define_events(CLI::App& app, EventsOptions& o) {
   add_file(app, o.path);
   add_value(app, "--format", o.jsonl, "FORMAT", "text or jsonl (text)", one_of(kFormatWords));
   add_flag(app, "--absolute", o.absolute, "wall-clock times");
+  add_flag(app, "--stacks", o.stacks, "print what stacks hold, a line per frame");
   const char* filters = "Filters";
   add_values(app, "--tid", o.tids, "T", "events about this thread, in whatever role (repeatable)", parse_tid)
       ->group(filters);
@@ -280,6 +292,12 @@ Result<> check_options(const ExportOptions& o) {
   if (!o.explain && o.op) return Error{Errc::kUsage, "--op says what to explain; leave out --no-explain or --op"};
   if (o.out == "-" && o.force)
     return Error{Errc::kUsage, "--force is about a file, and -o - writes to standard output; leave one out"};
+  return {};
+}
+
+Result<> check_options(const EventsOptions& o) {
+  if (o.jsonl && o.stacks)
+    return Error{Errc::kUsage, "--stacks prints frames as text; JSON lines have the stacks' ids, leave one out"};
   return {};
 }
 

@@ -8,6 +8,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
@@ -48,7 +49,8 @@ std::string_view loss_kind(std::uint32_t kind) {
                                          "no room in the window",
                                          "control records",
                                          "starts of calls",
-                                         "threads missed by a snapshot"};
+                                         "threads missed by a snapshot",
+                                         "stacks without room"};
   return kind < std::size(kNames) ? kNames[kind] : kNames[0];
 }
 
@@ -68,6 +70,26 @@ std::vector<Hole> holes_in(const Dump& dump) {
   return holes;
 }
 
+// Stacks that events name, and those among them that are not in the dump.
+struct StackCount {
+  std::uint64_t named = 0;
+  std::uint64_t lost = 0;
+  std::array<std::uint64_t, 4> by_role{};
+};
+
+StackCount count_stacks(const Dump& dump) {
+  StackCount count;
+  for (const Event& event : dump.events()) {
+    const auto* e = std::get_if<StackEvent>(&event);
+    if (e == nullptr) continue;
+    ++count.by_role[e->role & 3];
+    count.lost += std::uint64_t{e->kernel_lost} + e->user_lost;
+    for (const std::uint64_t id : {e->kernel_stack, e->user_stack})
+      if (id != 0) dump.stack(id) != nullptr ? ++count.named : ++count.lost;
+  }
+  return count;
+}
+
 const kf_ctl* resolution_of(const Dump& dump, const Cause& cause) {
   for (const kf_ctl& call : dump.resolutions())
     if (call.tid == cause.tid && call.nr == cause.nr && call.enter_ns == cause.enter_ns) return &call;
@@ -85,6 +107,7 @@ class Summary {
     report_.blank();
     window();
     losses();
+    stacks();
     damage();
     report_.blank();
     targets();
@@ -161,6 +184,18 @@ class Summary {
     if (holes.size() > kLossesShown)
       report_.fact("", "... {} more: kflight events --kind loss", format_count(holes.size() - kLossesShown));
     for (const std::string& way : losses_text(meta_.losses)) report_.fact("", "since the start: {}", way);
+  }
+
+  void stacks() {
+    const RecordedConfig& config = meta_.config;
+    if (config.stacks.empty() || (config.stacks == "none" && config.sample_hz == 0)) return;
+    const StackCount count = count_stacks(dump_);
+    std::string asked = safe(config.stacks);
+    if (config.sample_hz != 0) asked += fmt::format(", {} samples a second", config.sample_hz);
+    report_.fact("stacks", "{} ({} different ones) of {} waits, {} wakings, {} samples; asked for: {}",
+                 format_count(count.named), format_count(dump_.stacks().size()), format_count(count.by_role[0]),
+                 format_count(count.by_role[1]), format_count(count.by_role[2]), asked);
+    if (count.lost > 0) report_.fact("", "{} more were lost: there was no room for them", format_count(count.lost));
   }
 
   void damage() {
@@ -279,6 +314,13 @@ std::string summary_as_json(const Dump& dump, const std::string& path) {
     json["damage"].push_back({{"offset", one.offset}, {"bytes", one.bytes}, {"what", one.what}});
   for (const Hole& hole : holes_in(dump))
     json["losses_in_window"].push_back({{"from_ns", hole.from_ns}, {"to_ns", hole.to_ns}, {"what", hole.what}});
+  const StackCount stacks = count_stacks(dump);
+  json["stacks"] = {{"named", stacks.named},
+                    {"lost", stacks.lost},
+                    {"different", dump.stacks().size()},
+                    {"waits", stacks.by_role[KF_STACK_BLOCK]},
+                    {"wakings", stacks.by_role[KF_STACK_WAKER]},
+                    {"samples", stacks.by_role[KF_STACK_SAMPLE]}};
   const Cause& cause = dump.meta().cause;
   if (cause.has_call) json["call"] = dump::describe_call(cause.nr, cause.abi, cause.args);
   if (cause.has_call && !cause.call_in_flight) json["result"] = dump::describe_result(cause.nr, cause.ret);

@@ -129,6 +129,14 @@ class Details {
     put(out_, "is in {}", dump::describe_call(e.sys));
     if (e.enter_ns != 0) put(out_, " for {}", span_text(e.enter_ns, e.ts_ns));
   }
+  void operator()(const StackEvent& e) const {
+    if (e.stack_tid != e.tid) names_.append(out_, e.stack_tid), out_ += ' ';
+    out_ += dump::stack_role(e.role);
+    if (e.kernel_stack != 0) put(out_, " kernel {:016x}", e.kernel_stack);
+    if (e.user_stack != 0) put(out_, " user {:016x}", e.user_stack);
+    if (e.kernel_lost) out_ += ", kernel stack lost";
+    if (e.user_lost) out_ += ", user stack lost";
+  }
   void operator()(const LossEvent& e) const {
     put(out_, "{} events of this cpu are missing since {} ({})", e.count == 0 ? "some" : format_count(e.count),
         clock_.relative(e.from_ns), dump::loss_reason(e.reason));

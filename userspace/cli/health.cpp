@@ -112,6 +112,15 @@ Finding bpf_statistics() {
           "the cost of BPF programs is not measured; sysctl kernel.bpf_stats_enabled=1 does"};
 }
 
+// The first line of kallsyms has address 0 for those who may not see it.
+Finding kernel_symbols() {
+  const auto line = read_line("/proc/kallsyms");
+  if (line && !line->starts_with("0000000000000000")) return {"kernel symbols", Health::kOk, "visible", ""};
+  return {
+      "kernel symbols", Health::kNote, line ? "hidden" : "not there",
+      "kernel frames of stacks stay addresses, and timers have no kind; run as root with kernel.kptr_restrict below 2"};
+}
+
 Finding unprivileged_bpf() {
   const auto line = read_line("/proc/sys/kernel/unprivileged_bpf_disabled");
   return {"unprivileged BPF", Health::kOk,
@@ -138,6 +147,8 @@ Finding load_programs() {
   constexpr std::uint32_t kOpenCalls = 1024;
   kf_config config{};
   config.syscalls = KF_SYSCALLS_ALL;
+  config.stacks = KF_STACKS_ALL;
+  config.sample_hz = 1;
   config.follow = 1;
   const auto start = std::chrono::steady_clock::now();
   const auto loaded = record::Loader::load(config, kRingBytes, kOpenCalls);
@@ -156,6 +167,7 @@ std::vector<Finding> examine_machine() {
   findings.push_back(pid_namespace());
   findings.push_back(lockdown());
   findings.push_back(unprivileged_bpf());
+  findings.push_back(kernel_symbols());
   findings.push_back(locked_memory());
   findings.push_back(bpf_statistics());
   findings.push_back(runtime_directory());

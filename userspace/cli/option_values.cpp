@@ -51,6 +51,11 @@ Result<std::uint32_t> parse_evidence_count(std::string_view text) {
   return parse_number<std::uint32_t>("number", text, 0, 1'000'000);
 }
 
+// What the kernel allows by default (kernel.perf_event_max_sample_rate).
+Result<std::uint32_t> parse_sample_rate(std::string_view text) {
+  return parse_number<std::uint32_t>("rate", text, 1, 100'000);
+}
+
 Result<std::string> parse_text(std::string_view text) {
   if (text.empty()) return Error{Errc::kUsage, "it is empty"};
   return std::string(text);

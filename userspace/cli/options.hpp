@@ -38,7 +38,9 @@ struct RecordOptions {
   Syscalls syscalls = Syscalls::kAuto;
   Scope scope = Scope::kSystem;
   std::chrono::nanoseconds slow_floor = std::chrono::microseconds(100);
-  bool causes = true;  // note why interrupts wake somebody
+  Stacks stacks = Stacks::kAuto;
+  std::uint32_t sample_hz = 0;  // 0: no samples
+  bool causes = true;           // note why interrupts wake somebody
 
   std::chrono::nanoseconds min_age = std::chrono::seconds(10);
   std::uint64_t max_bytes = 64ull << 20;
@@ -90,6 +92,7 @@ struct ExplainOptions {
 struct EventsOptions {
   std::string path;
   bool jsonl = false;
+  bool stacks = false;    // print the frames of stack events
   bool absolute = false;  // wall clock instead of time before the window's end
   std::vector<std::uint32_t> tids;
   std::vector<std::string> kinds;

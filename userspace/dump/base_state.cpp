@@ -32,6 +32,16 @@ std::vector<kf_base_task> BaseState::tasks() const {
   return out;
 }
 
+std::vector<kf_base_stack> BaseState::stacks() const {
+  std::vector<kf_base_stack> out;
+  for (const auto& thread : threads_.all())
+    if (thread.stack.out_ns != 0 && thread.stack.out_ns == thread.task.out_ns &&
+        thread.task.in_ns <= thread.task.out_ns)
+      out.push_back(thread.stack);
+  std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.tid < b.tid; });
+  return out;
+}
+
 std::vector<kf_base_lane> BaseState::lanes() const {
   std::vector<kf_base_lane> out;
   for (const auto& lane : lanes_)
@@ -107,6 +117,12 @@ void BaseState::apply(const SyscallEvent& e) {
 
 void BaseState::apply(const SyscallOpenEvent& e) {
   if (e.tid != 0) running(e.tid).call_open(e);
+}
+
+void BaseState::apply(const StackEvent& e) {
+  if (e.role != KF_STACK_BLOCK || e.stack_tid == 0) return;
+  kf_base_stack& stack = threads_.of(e.stack_tid).stack;
+  if (e.ts_ns >= stack.out_ns) stack = {e.stack_tid, 0, e.ts_ns, e.kernel_stack, e.user_stack};
 }
 
 // A nested chunk is gone before the chunk it interrupted: it moves only the count of its own kind.

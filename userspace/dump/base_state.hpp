@@ -27,8 +27,9 @@ class BaseState {
   // relative to each other: the result is the same.
   void fold(const kf_chunk& chunk, std::span<const kf_u64> words);
 
-  std::vector<kf_base_task> tasks() const;  // sorted by tid
-  std::vector<kf_base_lane> lanes() const;  // sorted by lane
+  std::vector<kf_base_task> tasks() const;    // sorted by tid
+  std::vector<kf_base_lane> lanes() const;    // sorted by lane
+  std::vector<kf_base_stack> stacks() const;  // of threads that have not run since, sorted by tid
   std::size_t thread_count() const;
   // Forgets threads that exited (KF_BASE_EXITED) and whose last event is before `before_ns`.
   void forget_exited(std::uint64_t before_ns);
@@ -54,6 +55,7 @@ class BaseState {
   void apply(const RenameEvent& e);
   void apply(const SyscallEvent& e);
   void apply(const SyscallOpenEvent& e);
+  void apply(const StackEvent& e);
   void apply(const LossEvent&) {}
   void apply(const UnknownEvent&) {}
   ThreadFacts& running(std::uint32_t tid);

@@ -31,6 +31,11 @@ std::string_view loss_reason(std::uint32_t code) {
   return word(kReasons, code);
 }
 
+std::string_view stack_role(std::uint32_t code) {
+  static constexpr std::string_view kRoles[] = {"blocks at", "wakes at", "runs at"};
+  return word(kRoles, code);
+}
+
 std::string exit_status_text(std::uint32_t wait_status) {
   const int status = static_cast<int>(wait_status);
   if (WIFSIGNALED(status)) return fmt::format("killed by signal {}", WTERMSIG(status));

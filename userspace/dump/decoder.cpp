@@ -36,6 +36,8 @@ constexpr std::uint32_t min_words(std::uint32_t generic_kind) {
       return KF_RENAME_WORDS;
     case KF_GEN_SYSCALL_OPEN:
       return 3;
+    case KF_GEN_STACK:
+      return KF_STACK_WORDS;
     default:
       return 0;
   }
@@ -276,6 +278,16 @@ void ChunkCursor::decode_known_generic(std::span<const kf_u64> event, Event& out
       auto& e = start<RenameEvent>(out);
       e.renamed_tid = tid;
       e.comm = comm_of(&event[1]);
+      return;
+    }
+    case KF_GEN_STACK: {
+      auto& e = start<StackEvent>(out);
+      e.stack_tid = tid;
+      e.role = static_cast<std::uint8_t>(payload >> KF_TID_BITS & 3);
+      e.kernel_lost = (payload & KF_STACK_LOST_KERNEL) != 0;
+      e.user_lost = (payload & KF_STACK_LOST_USER) != 0;
+      e.kernel_stack = event[1];
+      e.user_stack = event[2];
       return;
     }
     default: {  // KF_GEN_SYSCALL_OPEN; well_formed() lets nothing else through

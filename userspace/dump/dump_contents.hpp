@@ -11,6 +11,7 @@
 
 #include "base/mapping.hpp"
 #include "dump/merge.hpp"
+#include "dump/stack_tables.hpp"
 #include "kflight/dump.hpp"
 
 namespace kflight {
@@ -30,9 +31,10 @@ struct Dump::Impl {
   std::vector<kf_open_call> open_calls;
   std::vector<kf_ctl> resolutions;
   std::vector<kf_loss> losses;
+  dump::StackTables stacks;
 
   std::vector<dump::ChunkRef> chunks;                  // in arrival order; into `file` or `unpacked`
-  std::vector<std::unique_ptr<std::byte[]>> unpacked;  // decompressed CHUNKS sections
+  std::vector<std::unique_ptr<std::byte[]>> unpacked;  // decompressed sections that something points into
   std::uint64_t window_begin_ns = 0;
   std::uint64_t window_end_ns = 0;
 };

@@ -34,6 +34,7 @@ class Loader {
   void take_payload(const SectionWalk& walk, Payload payload);
   void take_chunks(std::uint64_t offset, Payload payload);
   void take_meta(const SectionWalk& walk, std::span<const std::byte> bytes);
+  void take_views(const SectionWalk& walk, Payload payload);
   template <class Record>
   void take_table(const SectionWalk& walk, std::span<const std::byte> bytes, std::vector<Record>& records);
   bool ends_complete(const SectionWalk& walk) const;
@@ -109,6 +110,15 @@ void Loader::take_payload(const SectionWalk& walk, Payload payload) {
       return take_table(walk, payload.bytes, contents_.resolutions);
     case KF_SEC_TABLE_LOSSES:
       return take_table(walk, payload.bytes, contents_.losses);
+    case KF_SEC_MAPPINGS:
+      return take_table(walk, payload.bytes, contents_.stacks.mappings);
+    case KF_SEC_BASE_STACKS:
+      return take_table(walk, payload.bytes, contents_.stacks.base_stacks);
+    case KF_SEC_STACKS:
+    case KF_SEC_FILES:
+    case KF_SEC_KERNEL_SYMBOLS:
+    case KF_SEC_VDSO:
+      return take_views(walk, std::move(payload));
     case KF_SEC_INDEX:
       index_offset_ = walk.offset();
       return;
@@ -128,6 +138,30 @@ void Loader::take_table(const SectionWalk& walk, std::span<const std::byte> byte
   if (bytes.size() % sizeof(Record) != 0)
     note(walk.offset(), walk.bytes(),
          fmt::format("the {} section ends inside a record", section_name(walk.header().kind)));
+}
+
+// Records of different lengths, which stay where they are.
+void Loader::take_views(const SectionWalk& walk, Payload payload) {
+  StackTables& tables = contents_.stacks;
+  std::size_t rest = 0;
+  switch (walk.header().kind) {
+    case KF_SEC_STACKS:
+      rest = tables.take_stacks(payload.bytes);
+      break;
+    case KF_SEC_FILES:
+      rest = tables.take_files(payload.bytes);
+      break;
+    case KF_SEC_KERNEL_SYMBOLS:
+      rest = tables.take_symbols(payload.bytes);
+      break;
+    default:
+      tables.vdso = payload.bytes;
+  }
+  if (rest > 0)
+    note(walk.offset(), walk.bytes(),
+         fmt::format("the last {} bytes of the {} section hold no record; they are left out", rest,
+                     section_name(walk.header().kind)));
+  if (payload.owned) contents_.unpacked.push_back(std::move(payload.owned));
 }
 
 void Loader::take_meta(const SectionWalk& walk, std::span<const std::byte> bytes) {
@@ -235,6 +269,7 @@ Result<> load_contents(Dump::Impl& contents, const std::string& name) {
   Loader loader(contents);
   loader.load_sections();
   loader.set_window();
+  contents.stacks.finish();
   return Ok{};
 }
 

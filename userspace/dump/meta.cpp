@@ -51,6 +51,8 @@ void describe(Archive& archive, RecordedConfig& config) {
   archive("follow", config.follow);
   archive("syscalls", config.syscalls);
   archive("scope", config.scope);
+  archive("stacks", config.stacks);
+  archive("sample_hz", config.sample_hz);
   archive("triggers", config.triggers);
   archive("min_age_ns", config.min_age_ns);
   archive("max_bytes", config.max_bytes);
@@ -102,6 +104,7 @@ void describe(Archive& archive, LossInfo& losses) {
   archive("control", losses.control);
   archive("inflight", losses.inflight);
   archive("window", losses.window);
+  archive("stacks", losses.stacks);
 }
 
 template <class Archive>

@@ -3,6 +3,8 @@
 // reader.cpp - the public Dump: opens, loads everything once, hands out views.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "dump/dump_contents.hpp"
 #include "dump/event_range.hpp"
 
@@ -42,6 +44,17 @@ std::span<const kf_base_lane> Dump::base_lanes() const noexcept { return impl_->
 std::span<const kf_open_call> Dump::open_calls() const noexcept { return impl_->open_calls; }
 std::span<const kf_ctl> Dump::resolutions() const noexcept { return impl_->resolutions; }
 std::span<const kf_loss> Dump::losses() const noexcept { return impl_->losses; }
+std::span<const Stack> Dump::stacks() const noexcept { return impl_->stacks.stacks; }
+const Stack* Dump::stack(std::uint64_t id) const noexcept {
+  const auto& all = impl_->stacks.stacks;
+  const auto found = std::ranges::lower_bound(all, id, {}, [](const Stack& stack) { return stack.head.id; });
+  return found != all.end() && found->head.id == id && id != 0 ? &*found : nullptr;
+}
+std::span<const kf_mapping> Dump::mappings() const noexcept { return impl_->stacks.mappings; }
+std::span<const MappedFile> Dump::files() const noexcept { return impl_->stacks.files; }
+std::span<const KernelSymbol> Dump::kernel_symbols() const noexcept { return impl_->stacks.symbols; }
+std::span<const std::byte> Dump::vdso() const noexcept { return impl_->stacks.vdso; }
+std::span<const kf_base_stack> Dump::base_stacks() const noexcept { return impl_->stacks.base_stacks; }
 std::span<const dump::ChunkRef> Dump::chunks() const noexcept { return impl_->chunks; }
 
 EventRange Dump::events() const {

@@ -67,6 +67,10 @@ std::string_view meaning_name(Meaning meaning) {
       return "cause";
     case Meaning::kLoss:
       return "loss";
+    case Meaning::kRole:
+      return "role";
+    case Meaning::kStack:
+      return "stack";
     case Meaning::kStatus:
       return "status";
     case Meaning::kText:

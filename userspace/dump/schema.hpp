@@ -36,6 +36,8 @@ enum class Meaning : std::uint8_t {
   kResult,   // of a call: negative errno or value
   kCause,    // KF_CAUSE_*
   kLoss,     // why events are missing
+  kRole,     // KF_STACK_*: why a stack was taken
+  kStack,    // id of a stack, 0 none
   kStatus,   // as from wait(2)
   kText,
   kCount,
@@ -205,6 +207,23 @@ struct Schema<SyscallOpenEvent> {
                                 "While a dump collected this CPU's events, tid was inside this call."};
   static constexpr auto fields = std::tuple(field(&E::sys, "sys", M::kCall, "the call"),
                                             field(&E::enter_ns, "enter_ns", M::kTime, "when it began; 0: not known"));
+};
+
+template <>
+struct Schema<StackEvent> {
+  using E = StackEvent;
+  static constexpr EventDoc doc{"stack", KF_EV_GENERIC, KF_GEN_STACK,
+                                "Where stack_tid was in its program and in the kernel."};
+  static constexpr auto fields = std::tuple(
+      field(&E::stack_tid, "stack_tid", M::kTid, "whose stacks"),
+      field(
+          &E::role, "role", M::kRole,
+          "0 it left the CPU to wait, with the switch at ts_ns; 1 it woke somebody, with the waking at ts_ns; 2 it was "
+          "running"),
+      field(&E::kernel_lost, "kernel_lost", M::kFlag, "there was no room for its kernel stack"),
+      field(&E::user_lost, "user_lost", M::kFlag, "there was no room for its user stack"),
+      field(&E::kernel_stack, "kernel_stack", M::kStack, "id of its kernel stack; 0: none"),
+      field(&E::user_stack, "user_stack", M::kStack, "id of its user stack; 0: none"));
 };
 
 template <>

@@ -100,6 +100,14 @@ const char* section_name(std::uint16_t kind) {
       return "index";
     case KF_SEC_TABLE_LOSSES:
       return "losses";
+    case KF_SEC_FILES:
+      return "files";
+    case KF_SEC_KERNEL_SYMBOLS:
+      return "kernel symbols";
+    case KF_SEC_VDSO:
+      return "vdso";
+    case KF_SEC_BASE_STACKS:
+      return "base stacks";
     default:
       return "unknown";
   }

@@ -18,8 +18,9 @@ inline constexpr kf_u8 kOutPreempt = 1, kOutIowait = 2, kOutThrottled = 4, kOutH
 
 struct ThreadFacts {
   kf_base_task task{};
-  kf_u64 call_ns = 0;  // when what is known about the call in flight was true
-  kf_u64 comm_ns = 0;  // when the name was given; 0 when it comes from a snapshot
+  kf_base_stack stack{};  // taken at its last switch-out, if its out_ns is that of the task
+  kf_u64 call_ns = 0;     // when what is known about the call in flight was true
+  kf_u64 comm_ns = 0;     // when the name was given; 0 when it comes from a snapshot
   kf_u64 first_event_ns = 0;
   kf_u64 not_before_ns = 0;  // events before this time are of an earlier thread with the same tid
 

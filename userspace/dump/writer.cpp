@@ -66,6 +66,23 @@ Result<> DumpWriter::open_calls(std::span<const kf_open_call> calls) { return ta
 Result<> DumpWriter::losses(std::span<const kf_loss> losses) { return table(KF_SEC_TABLE_LOSSES, losses); }
 Result<> DumpWriter::resolution(std::span<const kf_ctl> resolved) { return table(KF_SEC_RESOLUTION, resolved); }
 
+Result<> DumpWriter::blob(std::uint16_t kind, const RecordBlob& records) {
+  for (std::size_t next = 0; next < records.count();)
+    KF_TRY(sections_.write_section(kind, records.part(next, kTargetSectionBytes)));
+  return Ok{};
+}
+
+Result<> DumpWriter::stacks(const RecordBlob& stacks) { return blob(KF_SEC_STACKS, stacks); }
+Result<> DumpWriter::kernel_symbols(const RecordBlob& symbols) { return blob(KF_SEC_KERNEL_SYMBOLS, symbols); }
+Result<> DumpWriter::base_stacks(std::span<const kf_base_stack> stacks) { return table(KF_SEC_BASE_STACKS, stacks); }
+Result<> DumpWriter::mappings(std::span<const kf_mapping> mappings, const RecordBlob& files) {
+  KF_TRY(table(KF_SEC_MAPPINGS, mappings));
+  return blob(KF_SEC_FILES, files);
+}
+Result<> DumpWriter::vdso(std::span<const std::byte> image) {
+  return image.empty() ? Result<>(Ok{}) : sections_.write_section(KF_SEC_VDSO, image);
+}
+
 Result<> DumpWriter::chunk_bytes(std::span<const std::byte> chunks) {
   chunks_.reserve(kTargetSectionBytes);
   while (!chunks.empty()) {

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "dump/record_blob.hpp"
 #include "dump/section_writer.hpp"
 #include "kflight/byte_sink.hpp"
 #include "kflight/dump.hpp"
@@ -33,11 +34,18 @@ class DumpWriter {
   Result<> open_calls(std::span<const kf_open_call> calls);
   Result<> losses(std::span<const kf_loss> losses);
   Result<> resolution(std::span<const kf_ctl> resolved);
+  // Stacks, and what their addresses mean.
+  Result<> stacks(const RecordBlob& stacks);
+  Result<> base_stacks(std::span<const kf_base_stack> stacks);
+  Result<> mappings(std::span<const kf_mapping> mappings, const RecordBlob& files);
+  Result<> kernel_symbols(const RecordBlob& symbols);
+  Result<> vdso(std::span<const std::byte> image);
   Result<std::uint64_t> finish();  // last of all: index and trailer make the file complete; its size
 
  private:
   template <class Record>
   Result<> table(std::uint16_t kind, std::span<const Record> records);
+  Result<> blob(std::uint16_t kind, const RecordBlob& records);
   Result<> flush_chunks();
 
   SectionWriter sections_;

@@ -45,6 +45,8 @@ std::string name_of(Meaning meaning, T code, std::uint32_t abi) {
       return std::string(dump::context_name(static_cast<std::uint32_t>(code)));
     case Meaning::kLoss:
       return std::string(dump::loss_reason(static_cast<std::uint32_t>(code)));
+    case Meaning::kRole:
+      return std::string(dump::stack_role(static_cast<std::uint32_t>(code)));
     case Meaning::kStatus:
       return dump::exit_status_text(static_cast<std::uint32_t>(code));
     case Meaning::kSyscall:
@@ -56,7 +58,7 @@ std::string name_of(Meaning meaning, T code, std::uint32_t abi) {
 
 bool is_code(Meaning meaning) {
   return meaning == Meaning::kState || meaning == Meaning::kContext || meaning == Meaning::kLoss ||
-         meaning == Meaning::kStatus || meaning == Meaning::kSyscall;
+         meaning == Meaning::kStatus || meaning == Meaning::kSyscall || meaning == Meaning::kRole;
 }
 
 template <class E>

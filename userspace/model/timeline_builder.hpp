@@ -85,6 +85,7 @@ class TimelineBuilder {
   void on(const SyscallEvent& event);
   void on(const SyscallOpenEvent& event);
   void on(const LossEvent& event);
+  void on(const StackEvent& event) { observe_current(event); }
   void on(const UnknownEvent& event) { observe_current(event); }
 
   void replay_base_until(std::uint64_t ts_ns);

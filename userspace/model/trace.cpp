@@ -12,17 +12,23 @@ namespace kflight::model {
 
 namespace {
 
-Timeline timeline_of(const Dump& dump) {
+// One pass fills both.
+Timeline timeline_of(const Dump& dump, StackLog& stacks) {
   TimelineBuilder builder({dump.window_begin_ns(), dump.window_end_ns(), dump.base_tasks(), dump.base_lanes(),
                            dump.tasks(), dump.losses(),
                            static_cast<std::int64_t>(dump.meta().clocks.boottime - dump.meta().clocks.monotonic)});
-  for (const Event& event : dump.events()) builder.add(event);
+  for (const kf_base_stack& stack : dump.base_stacks()) stacks.add(stack);
+  for (const Event& event : dump.events()) {
+    builder.add(event);
+    if (const auto* stack = std::get_if<StackEvent>(&event)) stacks.add(*stack);
+  }
+  stacks.finish();
   return std::move(builder).finish();
 }
 
 }  // namespace
 
-Trace::Trace(Dump dump) : dump_(std::move(dump)), timeline_(timeline_of(*dump_)) { find_targets(); }
+Trace::Trace(Dump dump) : dump_(std::move(dump)), timeline_(timeline_of(*dump_, stacks_)) { find_targets(); }
 
 Trace::Trace(Timeline timeline, DumpMeta meta) : meta_(std::move(meta)), timeline_(std::move(timeline)) {
   find_targets();

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "kflight/dump.hpp"
+#include "model/stack_log.hpp"
 #include "model/timeline.hpp"
 
 namespace kflight::model {
@@ -20,6 +21,7 @@ class Trace {
   Trace(Timeline timeline, DumpMeta meta = {});
 
   const Timeline& timeline() const noexcept { return timeline_; }
+  const StackLog& stacks() const noexcept { return stacks_; }
   const DumpMeta& meta() const noexcept { return dump_ ? dump_->meta() : meta_; }
   const Dump* dump() const noexcept { return dump_ ? &*dump_ : nullptr; }
 
@@ -31,6 +33,7 @@ class Trace {
  private:
   std::optional<Dump> dump_;
   DumpMeta meta_;
+  StackLog stacks_;
   Timeline timeline_;
   void find_targets();
 

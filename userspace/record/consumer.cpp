@@ -69,13 +69,18 @@ int Consumer::on_control(void* self, void* data, std::size_t bytes) {
   return 0;
 }
 
-Result<> Consumer::start(std::span<const int> data_rings, int control_ring, std::uint64_t ring_bytes) {
-  ring_bytes_ = ring_bytes;
+int Consumer::on_stack(void* self, void* data, std::size_t bytes) {
+  static_cast<Consumer*>(self)->handlers_.on_stack(data, bytes);
+  return 0;
+}
+
+Result<> Consumer::start(const Rings& rings) {
+  ring_bytes_ = rings.bytes;
   epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
   wake_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!epoll_ || !wake_) return errno_error(errno, "creating the consumer's event descriptors");
   KF_TRY(watch(epoll_.get(), wake_.get(), EPOLLIN));
-  for (const int ring : data_rings) {
+  for (const int ring : rings.data) {
     if (!data_) {
       data_.reset(ring_buffer__new(ring, on_data, this, nullptr));
       if (!data_) return errno_error(errno, "mapping a BPF ring buffer");
@@ -86,9 +91,16 @@ Result<> Consumer::start(std::span<const int> data_rings, int control_ring, std:
     KF_TRY_ASSIGN(RingPositions positions, RingPositions::of(ring));
     positions_.push_back(std::move(positions));
   }
-  control_.reset(ring_buffer__new(control_ring, on_control, this, nullptr));
+  control_.reset(ring_buffer__new(rings.control, on_control, this, nullptr));
   if (!control_) return errno_error(errno, "mapping the control ring");
-  KF_TRY(watch(epoll_.get(), control_ring, EPOLLIN | EPOLLET));
+  KF_TRY(watch(epoll_.get(), rings.control, EPOLLIN | EPOLLET));
+  if (rings.stacks >= 0) {
+    if (const int error = ring_buffer__add(control_.get(), rings.stacks, on_stack, this); error)
+      return errno_error(-error, "mapping the ring of stacks");
+    KF_TRY(watch(epoll_.get(), rings.stacks, EPOLLIN | EPOLLET));
+    KF_TRY_ASSIGN(RingPositions positions, RingPositions::of(rings.stacks));
+    positions_.push_back(std::move(positions));
+  }
   stopping_ = false;
   // Signals belong to the threads of the program, not to ours.
   sigset_t all, before;

@@ -30,6 +30,7 @@ class Consumer {
   struct Handlers {  // all called on the consumer's thread; must not throw
     std::function<void(const void* chunk, std::size_t bytes)> on_chunk;
     std::function<void(const kf_ctl&)> on_control;
+    std::function<void(const void* record, std::size_t bytes)> on_stack;  // a kf_stack and its words
     std::function<std::chrono::nanoseconds()> on_tick;  // regular work; returns when it wants to be called again
   };
 
@@ -37,7 +38,13 @@ class Consumer {
   ~Consumer() { stop(); }
 
   // The rings must outlive the consumer's thread.
-  Result<> start(std::span<const int> data_rings, int control_ring, std::uint64_t ring_bytes);
+  struct Rings {
+    std::span<const int> data;
+    int control = -1;
+    int stacks = -1;  // -1: there is none
+    std::uint64_t bytes = 0;  // of each data ring
+  };
+  Result<> start(const Rings& rings);
   void stop() noexcept;
 
   // Returns when all that was in the rings at the call has been handed to the handlers. Any thread but the consumer's.
@@ -64,6 +71,7 @@ class Consumer {
   };
   static int on_data(void* self, void* data, std::size_t bytes);
   static int on_control(void* self, void* data, std::size_t bytes);
+  static int on_stack(void* self, void* data, std::size_t bytes);
 
   void run();
   void consume_all();
@@ -77,7 +85,7 @@ class Consumer {
   UniqueFd epoll_;
   UniqueFd wake_;  // eventfd: stop or drain
   std::unique_ptr<ring_buffer, FreeRing> data_;
-  std::unique_ptr<ring_buffer, FreeRing> control_;
+  std::unique_ptr<ring_buffer, FreeRing> control_;  // control records, and stacks
   std::vector<RingPositions> positions_;
   std::atomic<bool> stopping_{false};
   std::atomic<std::uint64_t> polls_{0};

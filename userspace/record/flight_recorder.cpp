@@ -27,6 +27,8 @@
 #include "record/open_calls.hpp"
 #include "record/privileges.hpp"
 #include "record/rate.hpp"
+#include "record/recorded_config.hpp"
+#include "record/stack_keeper.hpp"
 #include "record/target_set.hpp"
 #include "record/timer_functions.hpp"
 #include "record/triggers.hpp"
@@ -43,21 +45,19 @@ constexpr std::uint64_t kFlushAgeNs = 100'000'000;
 constexpr std::uint32_t kOpenCallsMax = 16384;
 constexpr nanoseconds kHousekeeping = std::chrono::seconds(1);
 
-const char* text_of(Syscalls syscalls) {
-  switch (syscalls) {
-    case Syscalls::kAuto: return "auto";
-    case Syscalls::kBlocked: return "blocked";
-    case Syscalls::kSlow: return "slow";
-    case Syscalls::kAll: return "all";
-  }
-  return "";
-}
-
 std::uint32_t wire_mode(Syscalls syscalls) {
   switch (syscalls) {
     case Syscalls::kAll: return KF_SYSCALLS_ALL;
     case Syscalls::kSlow: return KF_SYSCALLS_SLOW;
     default: return KF_SYSCALLS_OFF;
+  }
+}
+
+std::uint32_t wire_mode(Stacks stacks) {
+  switch (stacks) {
+    case Stacks::kAll: return KF_STACKS_ALL;
+    case Stacks::kBlocked: return KF_STACKS_BLOCKED;
+    default: return KF_STACKS_NONE;
   }
 }
 
@@ -77,6 +77,7 @@ struct FlightRecorder::Impl {
   std::optional<Loader> loader;
   std::unique_ptr<Window> window;
   std::unique_ptr<Consumer> consumer;
+  std::optional<StackKeeper> stacks;  // nothing: none are taken
 
   // Consumer's thread only.
   std::optional<InflightScan> inflight;
@@ -93,6 +94,7 @@ struct FlightRecorder::Impl {
   std::vector<ProcessInfo> targets KF_GUARDED_BY(targets_mutex);
 
   Result<> compile_triggers();
+  Stacks chosen_stacks() const;
   kf_config make_config() const;
   Result<> add_targets(std::span<const kf_task> tasks);
   Result<> add_target(std::uint32_t tgid);
@@ -102,6 +104,7 @@ struct FlightRecorder::Impl {
   void on_control(const kf_ctl& record);
   void on_new_name(const kf_ctl& record);
   void scan_inflight();
+  void look_for_losses();
   nanoseconds on_tick();
   void fire(Cause cause);
 
@@ -123,6 +126,12 @@ Result<> FlightRecorder::Impl::compile_triggers() {
   return {};
 }
 
+// Everybody's stacks would be everybody's cost.
+Stacks FlightRecorder::Impl::chosen_stacks() const {
+  if (config.probes.stacks != Stacks::kAuto) return config.probes.stacks;
+  return config.target.everyone ? Stacks::kNone : Stacks::kBlocked;
+}
+
 kf_config FlightRecorder::Impl::make_config() const {
   kf_config wire{};
   wire.everyone = config.target.everyone;
@@ -134,6 +143,8 @@ kf_config FlightRecorder::Impl::make_config() const {
   wire.flush_age_ns = kFlushAgeNs;
   wire.slow_floor_ns = static_cast<std::uint64_t>(config.probes.slow_floor.count());
   for (std::uint32_t nr = 0; nr < KF_SYS_TABLE; ++nr) wire.sys_args[nr] = dump::args_class(nr);
+  wire.stacks = wire_mode(chosen_stacks());
+  wire.sample_hz = config.probes.sample_hz;
   wire.causes = config.probes.causes;
   if (wire.causes) std::ranges::copy(timer_functions(), wire.timer_functions);
   triggers->fill(wire);
@@ -142,6 +153,7 @@ kf_config FlightRecorder::Impl::make_config() const {
 
 Result<> FlightRecorder::Impl::add_target(std::uint32_t tgid) {
   KF_TRY(loader->add_target(tgid));
+  if (stacks) stacks->on_target(tgid);
   MutexLock lock(targets_mutex);
   if (std::none_of(targets.begin(), targets.end(), [&](const ProcessInfo& known) { return known.tgid == tgid; }))
     targets.push_back({tgid, executable_of(tgid)});
@@ -162,6 +174,7 @@ Result<> FlightRecorder::Impl::bring_up() {
   KF_TRY_ASSIGN(window, Window::create({.max_bytes = config.max_bytes, .min_age = config.min_age}));
   KF_TRY_ASSIGN(Loader loaded, Loader::load(wire, config.ring_bytes, kOpenCallsMax));
   loader.emplace(std::move(loaded));
+  if (loader->stack_ring() >= 0) stacks.emplace([this] { loader->resend_stacks(); });
   host = read_host();
   KF_TRY(add_targets({}));  // by number, before the first event
   consumer = std::make_unique<Consumer>(Consumer::Handlers{
@@ -171,6 +184,10 @@ Result<> FlightRecorder::Impl::bring_up() {
             window->append(chunk, bytes);
           },
       .on_control = [this](const kf_ctl& record) { on_control(record); },
+      .on_stack =
+          [this](const void* record, std::size_t bytes) {
+            stacks->on_stack({static_cast<const std::byte*>(record), bytes});
+          },
       .on_tick = [this] { return on_tick(); },
   });
   KF_TRY(loader->attach());
@@ -181,7 +198,10 @@ Result<> FlightRecorder::Impl::bring_up() {
   window->add_snapshot(tasks);
   KF_TRY(add_targets(tasks));  // by name
   if (triggers->scan_interval() > nanoseconds::zero()) inflight.emplace(*triggers);
-  return consumer->start(loader->data_rings(), loader->control_ring(), config.ring_bytes);
+  return consumer->start({.data = loader->data_rings(),
+                          .control = loader->control_ring(),
+                          .stacks = loader->stack_ring(),
+                          .bytes = config.ring_bytes});
 }
 
 void FlightRecorder::Impl::tear_down() noexcept {
@@ -189,6 +209,7 @@ void FlightRecorder::Impl::tear_down() noexcept {
   if (consumer) consumer->stop();
   consumer.reset();
   inflight.reset();
+  stacks.reset();
   loader.reset();
 }
 
@@ -223,6 +244,7 @@ void FlightRecorder::Impl::on_control(const kf_ctl& record) {
       return;
     case KF_CTL_EXEC: return on_new_name(record);
     case KF_CTL_FORK: {
+      if (stacks) stacks->on_fork(record.tgid, static_cast<std::uint32_t>(record.args[0]));
       MutexLock lock(targets_mutex);
       if (targets.size() < 1024) targets.push_back({record.tgid, executable_of(record.tgid)});
       return;
@@ -245,11 +267,18 @@ void FlightRecorder::Impl::scan_inflight() {
   }
 }
 
+void FlightRecorder::Impl::look_for_losses() {
+  kf_counters counters = loader->counters();
+  if (stacks) counters.stacks_lost += stacks->lost();
+  losses.look(boottime_ns(), loader->recursion_misses(), counters);
+}
+
 nanoseconds FlightRecorder::Impl::on_tick() {
   const auto now = Clock::now();
   if (now >= housekeeping_at) {
     housekeeping_at = now + kHousekeeping;
-    losses.look(boottime_ns(), loader->recursion_misses(), loader->counters());
+    look_for_losses();
+    if (stacks) stacks->tidy(*window);
     rate.sample(boottime_ns(), window->stats().hits_appended);
   }
   nanoseconds next = housekeeping_at - now;
@@ -286,22 +315,8 @@ DumpMeta FlightRecorder::Impl::describe(const Cause& cause, const WindowInfo& wi
   meta.losses = loss_info();
   meta.cost = own_cost();
   meta.dump_number = dumps_written.load() + 1;
-  RecordedConfig& c = meta.config;
-  c.kflight_version = KFLIGHT_VERSION;
-  c.target_pids = config.target.pids;
-  c.comm_globs = config.target.comm_globs;
-  c.command = config.command_text;
-  c.everyone = config.target.everyone;
-  c.follow = config.target.follow;
-  c.syscalls = text_of(syscalls);
-  c.scope = config.probes.scope == Scope::kTarget ? "target" : "system";
-  for (std::size_t i = 0; i < triggers->size(); ++i) c.triggers.push_back(triggers->text(i));
-  c.min_age_ns = static_cast<std::uint64_t>(config.min_age.count());
-  c.max_bytes = config.max_bytes;
-  c.slow_floor_ns = static_cast<std::uint64_t>(config.probes.slow_floor.count());
-  c.post_ns = static_cast<std::uint64_t>(config.post.count());
-  c.cooldown_ns = static_cast<std::uint64_t>(config.cooldown.count());
-  c.missing = record::missing_features(loader->caps());
+  meta.config = recorded_config(config, syscalls, chosen_stacks(), *triggers);
+  meta.config.missing = record::missing_features(loader->caps());
   MutexLock lock(targets_mutex);
   meta.targets = targets;
   return meta;
@@ -328,6 +343,7 @@ Result<std::uint64_t> FlightRecorder::Impl::write(ByteSink& sink, const Cause& c
   KF_TRY(writer.base(snapshot.base_tasks, snapshot.base_lanes));
   KF_TRY(writer.open_calls(calls));
   KF_TRY(writer.losses(lost));
+  if (stacks) KF_TRY(stacks->write(writer, snapshot.base_stacks));
   for (auto piece = snapshot.next_piece(); !piece.empty(); piece = snapshot.next_piece())
     KF_TRY(writer.chunk_bytes(piece));
   return writer.finish();

@@ -5,6 +5,7 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -137,6 +138,7 @@ Result<KernelCaps> read_kernel_caps() {
   caps.has_rdonly_cast = btf__find_by_name_kind(kernel.get(), "bpf_rdonly_cast", BTF_KIND_FUNC) > 0;
   caps.has_compare_and_swap = can_compare_and_swap();
   caps.has_throttled = member_offset(kernel.get(), "task_struct", "throttled").has_value();
+  caps.has_stacks = ::access("/proc/sys/kernel/perf_event_max_stack", F_OK) == 0;
   find_percpu_variables(kernel.get(), caps);
   return caps;
 }
@@ -152,6 +154,8 @@ std::vector<Feature> kernel_features(const KernelCaps& caps) {
                       "the state is read a moment later; a thread woken in between shows as already waking"});
   features.push_back({"preempt count of a CPU", caps.has_preempt_count, false,
                       "wakings by interrupts look like wakings by the interrupted thread"});
+  features.push_back({"perf events (CONFIG_PERF_EVENTS)", caps.has_stacks, false,
+                      "there are no stacks and no samples: where a program waited is not known"});
   features.push_back({"task_struct.throttled (6.18)", caps.has_throttled, false,
                       "a thread out of CPU quota looks runnable"});
   return features;

@@ -19,6 +19,7 @@ struct KernelCaps {
   bool has_throttled = false;          // task_struct.throttled (6.18)
   bool has_rdonly_cast = false;        // bpf_rdonly_cast (6.2)
   bool has_compare_and_swap = false;   // atomic operations with a result (5.12)
+  bool has_stacks = false;             // perf events are built in: they walk stacks and take samples
   bool has_preempt_count = false;      // a waker's context can be read
   std::int64_t preempt_count_delta = 0;  // see kf_config
   bool has_current_task = false;         // the running task is found without a helper call

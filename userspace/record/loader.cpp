@@ -4,6 +4,8 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <fmt/format.h>
+#include <linux/perf_event.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -60,6 +62,28 @@ std::uint32_t parked_slots() {
   return static_cast<std::uint32_t>(std::bit_ceil(std::clamp<std::uint64_t>(pid_max, 1024, 65536)));
 }
 
+// What the kernel gives of a stack (kernel.perf_event_max_stack), as far as we have room.
+std::uint32_t stack_frames() {
+  std::ifstream file("/proc/sys/kernel/perf_event_max_stack");
+  std::uint32_t most = KF_STACK_FRAMES;
+  file >> most;
+  return std::clamp<std::uint32_t>(most, 1, KF_STACK_FRAMES);
+}
+
+bool takes_stacks(const kf_config& config) { return config.stacks != KF_STACKS_NONE || config.sample_hz != 0; }
+
+// The software clock of one CPU, whatever runs on it.
+UniqueFd open_sample_clock(std::uint32_t cpu, std::uint32_t hz) {
+  perf_event_attr clock{};
+  clock.type = PERF_TYPE_SOFTWARE;
+  clock.size = sizeof clock;
+  clock.config = PERF_COUNT_SW_CPU_CLOCK;
+  clock.freq = 1;
+  clock.sample_freq = hz;
+  return UniqueFd(static_cast<int>(
+      syscall(SYS_perf_event_open, &clock, -1, static_cast<int>(cpu), -1, PERF_FLAG_FD_CLOEXEC)));
+}
+
 // "0-3,8" -> {0,1,2,3,8}
 std::vector<std::uint32_t> read_cpu_list(const char* path) {
   std::ifstream file(path);
@@ -104,6 +128,7 @@ struct Loader::Impl {
   Result<> check_pid_namespace() const;
   Result<> learn_regs_offset();
   Result<> map_parked_calls();
+  Result<> attach_samples();
 };
 
 namespace {
@@ -139,6 +164,23 @@ Result<> Loader::Impl::choose_programs() {
     if (!present && probe.required && wanted(probe, config))
       return Error{Errc::kUnsupported, fmt::format("this kernel has no tracepoint {}: {}", probe.tracepoint, probe.lack)};
     bpf_program__set_autoload(program, present && wanted(probe, config));
+  }
+  bpf_program__set_autoload(object->progs.kf_sample, config.sample_hz != 0);
+  return {};
+}
+
+// The events belong to the links: closing those ends them.
+Result<> Loader::Impl::attach_samples() {
+  for (const std::uint32_t cpu : online_cpus()) {
+    UniqueFd clock = open_sample_clock(cpu, config.sample_hz);
+    if (!clock && errno == ENXIO) continue;  // went offline since we looked
+    if (!clock)
+      return load_error(errno, fmt::format("opening a clock of {} Hz on CPU {} (kernel.perf_event_max_sample_rate is the "
+                                           "most there may be)", config.sample_hz, cpu));
+    bpf_link* link = bpf_program__attach_perf_event(object->progs.kf_sample, clock.get());
+    if (!link) return load_error(errno, fmt::format("attaching the sampling program to CPU {}", cpu));
+    (void)clock.release();  // the link closes it
+    links.emplace_back(link);
   }
   return {};
 }
@@ -191,6 +233,8 @@ Result<Loader> Loader::load(kf_config config, std::uint64_t ring_bytes, std::uin
   config.current_task_delta = impl->caps.current_task_delta;
   config.has_rdonly_cast = impl->caps.has_rdonly_cast;
   config.parked_slots = impl->caps.has_compare_and_swap && config.syscalls != KF_SYSCALLS_OFF ? parked_slots() : 0;
+  config.stack_frames = stack_frames();
+  if (!impl->caps.has_stacks) config.stacks = KF_STACKS_NONE, config.sample_hz = 0;
   impl->config = config;
 
   impl->object.reset(kflight_bpf__open());
@@ -199,6 +243,10 @@ Result<Loader> Loader::load(kf_config config, std::uint64_t ring_bytes, std::uin
   bpf_map__set_max_entries(impl->object->maps.rings, config.n_rings);
   bpf_map__set_max_entries(impl->object->maps.open_calls, open_calls_max);
   bpf_map__set_max_entries(impl->object->maps.parked, std::max(config.parked_slots, 1u));
+  if (!takes_stacks(config)) {
+    bpf_map__set_max_entries(impl->object->maps.stack_filter, 1);
+    bpf_map__set_max_entries(impl->object->maps.stack_ring, static_cast<std::uint32_t>(sysconf(_SC_PAGESIZE)));
+  }
   KF_TRY(impl->choose_programs());
   if (const int error = kflight_bpf__load(impl->object.get()); error) return load_error(-error, "loading the BPF programs");
   KF_TRY(impl->check_pid_namespace());
@@ -228,7 +276,10 @@ Result<> Loader::attach() {
     }
     impl_->links.emplace_back(link);
   }
-  return {};
+  if (impl_->config.sample_hz == 0) return {};
+  Result<> sampling = impl_->attach_samples();
+  if (!sampling) detach();
+  return sampling;
 }
 
 void Loader::detach() noexcept {
@@ -238,6 +289,13 @@ void Loader::detach() noexcept {
 const KernelCaps& Loader::caps() const noexcept { return impl_->caps; }
 std::span<const int> Loader::data_rings() const noexcept { return impl_->ring_fds; }
 int Loader::control_ring() const noexcept { return bpf_map__fd(impl_->object->maps.control); }
+int Loader::stack_ring() const noexcept {
+  return takes_stacks(impl_->config) ? bpf_map__fd(impl_->object->maps.stack_ring) : -1;
+}
+
+void Loader::resend_stacks() const noexcept {
+  __atomic_add_fetch(&impl_->object->bss->stack_epoch, 1, __ATOMIC_SEQ_CST);
+}
 
 Result<std::uint32_t> Loader::flush() const {
   const int program = bpf_program__fd(impl_->object->progs.kf_flush);

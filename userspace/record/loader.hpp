@@ -33,6 +33,9 @@ class Loader {
   const KernelCaps& caps() const noexcept;
   std::span<const int> data_rings() const noexcept;  // map descriptors
   int control_ring() const noexcept;
+  int stack_ring() const noexcept;  // -1: no stacks are taken
+  // Every stack that is met from now on is sent again.
+  void resend_stacks() const noexcept;
 
   // Sends every CPU's batch. Returns the number of CPUs whose batch stayed busy (normally 0).
   Result<std::uint32_t> flush() const;

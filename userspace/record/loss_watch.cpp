@@ -52,6 +52,7 @@ void LossWatch::look(std::uint64_t now_ns, std::uint64_t recursion_misses, const
   note(recursion_, recursion_misses, now_ns);
   note(control_, counters.control_lost, now_ns);
   note(inflight_, counters.inflight_lost, now_ns);
+  note(stacks_, counters.stacks_lost, now_ns);
   looked_ns_ = now_ns;
 }
 
@@ -63,6 +64,7 @@ LossInfo LossWatch::totals() const {
   info.recursion = recursion_.total;
   info.control = control_.total;
   info.inflight = inflight_.total;
+  info.stacks = stacks_.total;
   return info;
 }
 

@@ -56,6 +56,7 @@ class LossWatch {
   Count recursion_ KF_GUARDED_BY(mutex_) = {KF_LOSS_RECURSION};
   Count control_ KF_GUARDED_BY(mutex_) = {KF_LOSS_CONTROL};
   Count inflight_ KF_GUARDED_BY(mutex_) = {KF_LOSS_INFLIGHT};
+  Count stacks_ KF_GUARDED_BY(mutex_) = {KF_LOSS_STACK};
   std::vector<kf_loss> entries_ KF_GUARDED_BY(mutex_);
 };
 

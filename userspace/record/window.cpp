@@ -178,6 +178,11 @@ WindowStats Window::stats() const {
   return stats;
 }
 
+std::vector<kf_base_stack> Window::base_stacks() const {
+  MutexLock lock(mutex_);
+  return base_.stacks();
+}
+
 WindowSnapshot Window::pin() {
   WindowSnapshot snapshot(*this);
   {
@@ -204,6 +209,7 @@ WindowSnapshot Window::pin() {
 void Window::copy_base(WindowSnapshot& snapshot) const {
   snapshot.base_tasks = base_.tasks();
   snapshot.base_lanes = base_.lanes();
+  snapshot.base_stacks = base_.stacks();
 }
 
 void Window::unpin(SegmentId id) {
@@ -234,6 +240,7 @@ WindowSnapshot::WindowSnapshot(WindowSnapshot&& other) noexcept
     : info(std::move(other.info)),
       base_tasks(std::move(other.base_tasks)),
       base_lanes(std::move(other.base_lanes)),
+      base_stacks(std::move(other.base_stacks)),
       losses(std::move(other.losses)),
       window_(std::exchange(other.window_, nullptr)),
       pieces_(std::move(other.pieces_)),

@@ -63,6 +63,8 @@ class Window {
   WindowSnapshot pin() KF_EXCLUDES(mutex_);
 
   WindowStats stats() const KF_EXCLUDES(mutex_);
+  // Of threads that blocked before the window and have not run since.
+  std::vector<kf_base_stack> base_stacks() const KF_EXCLUDES(mutex_);
 
  private:
   friend class WindowSnapshot;
@@ -125,6 +127,7 @@ class WindowSnapshot {
   WindowInfo info;                       // as of the pin
   std::vector<kf_base_task> base_tasks;  // what was known before the first chunk
   std::vector<kf_base_lane> base_lanes;
+  std::vector<kf_base_stack> base_stacks;
   std::vector<kf_loss> losses;  // KF_LOSS_WINDOW; the lanes' numbering shows the same holes: do not add up
 
   // The next piece: whole chunks in arrival order, up to a segment. Empty at the end. Gives back the piece before it.

@@ -57,6 +57,22 @@ TEST(CommandLine, Record_Defaults) {
   EXPECT_FALSE(o.duration);
 }
 
+TEST(CommandLine, Record_Stacks) {
+  EXPECT_EQ(options<RecordOptions>({"record", "--all"}).stacks, Stacks::kAuto);
+  EXPECT_EQ(options<RecordOptions>({"record", "--all", "--stacks", "none"}).stacks, Stacks::kNone);
+  EXPECT_EQ(options<RecordOptions>({"record", "--all", "--stacks", "blocked"}).stacks, Stacks::kBlocked);
+  EXPECT_EQ(options<RecordOptions>({"record", "--all", "--stacks=all"}).stacks, Stacks::kAll);
+  EXPECT_EQ(options<RecordOptions>({"record", "--all"}).sample_hz, 0u);
+  EXPECT_EQ(options<RecordOptions>({"record", "--all", "--sample", "99"}).sample_hz, 99u);
+  EXPECT_THAT(error({"record", "--all", "--stacks", "al"}), HasSubstr("did you mean all?"));
+  EXPECT_THAT(error({"record", "--all", "--sample", "0"}), HasSubstr("expected a whole number from 1 to 100000"));
+}
+
+TEST(CommandLine, Events_FramesAreText) {
+  EXPECT_TRUE(options<EventsOptions>({"events", "x.kfr", "--stacks"}).stacks);
+  EXPECT_THAT(error({"events", "x.kfr", "--stacks", "--format", "jsonl"}), HasSubstr("JSON lines have the stacks' ids"));
+}
+
 TEST(CommandLine, Record_EveryOption) {
   const auto o = options<RecordOptions>({"record",       "--pid",       "1",
                                          "-p",           "2",           "--comm",

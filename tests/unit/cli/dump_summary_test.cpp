@@ -54,6 +54,24 @@ TEST_F(InfoText, TheCallIsDecoded) {
   EXPECT_THAT(text(), Not(HasSubstr("WARNING")));
 }
 
+TEST_F(InfoText, StacksAreCountedAndSoAreLostOnes) {
+  EXPECT_THAT(text(), Not(HasSubstr("stacks"))) << "none were asked for";
+  file.meta.config.stacks = "all";
+  file.meta.config.sample_hz = 99;
+  ChunkBuilder cpu(0, {.start = 2s, .cur_tid = 101});
+  file.stack(1, 100, {0x1000});
+  file.add(cpu.stack(101, KF_STACK_SAMPLE, 0, 1)
+               .stack(101, KF_STACK_SAMPLE, 0, 1)
+               .stack(101, KF_STACK_WAKER, 7, 0, KF_STACK_LOST_USER)
+               .build());
+  EXPECT_THAT(text(), HasSubstr("stacks     2 (1 different ones) of 0 waits, 1 wakings, 2 samples; asked for: all, 99 "
+                                "samples a second\n"));
+  EXPECT_THAT(text(), HasSubstr("2 more were lost: there was no room for them\n"));
+  const auto summary = json::parse(summary_as_json(file.dump(), "x.kfr"));
+  EXPECT_EQ(summary["stacks"]["lost"], 2);
+  EXPECT_EQ(summary["stacks"]["samples"], 2);
+}
+
 TEST_F(InfoText, WindowThatMissesTheCallsBeginning_Warns) {
   file.meta.cause.enter_ns = 500'000'000;
   EXPECT_THAT(text(), HasSubstr("WARNING: it began 500 ms before the window does"));

@@ -67,6 +67,20 @@ class EventsOutput : public testing::Test {
   void SetUp() override { file.window(10us, 1s).task(5, "nginx", 1s).task(7, "redis", 1s); }
 };
 
+TEST_F(EventsOutput, Stacks) {
+  file.add(cpu.stack(5, KF_STACK_SAMPLE, 0, 0x1234)
+               .stack(7, KF_STACK_BLOCK, ~0ull, 0, KF_STACK_LOST_USER)
+               .build());
+  const auto text = as_text();
+  EXPECT_THAT(text.at(0), HasSubstr("nginx           stack        runs at user 0000000000001234\n"));
+  EXPECT_THAT(text.at(1), HasSubstr("redis:7 blocks at kernel ffffffffffffffff, user stack lost\n"));
+  const auto lines = as_json();
+  EXPECT_EQ(lines.at(0)["role_name"], "runs at");
+  EXPECT_EQ(lines.at(0)["user_stack"], 0x1234);
+  EXPECT_EQ(lines.at(1)["kernel_stack"], ~0ull);
+  EXPECT_EQ(lines.at(1)["user_lost"], true);
+}
+
 // ------------------------------------------------------------------ text
 
 TEST_F(EventsOutput, Switch_SaysWhoGoesWhyAndWhoComes) {

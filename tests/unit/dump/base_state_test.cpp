@@ -372,5 +372,24 @@ TEST(BaseState, OrderOfLanesDoesNotMatter) {
   }
 }
 
+// Of a thread that waits since before the window its place is known; of one that has run since, nothing old is said.
+TEST(BaseState, KeepsTheStackOfTheLastWait) {
+  ChunkBuilder lane(0, {.cur_tid = 5});
+  lane.at(1us).switch_to(6).stack(5, KF_STACK_BLOCK, 11, 12);
+  lane.at(2us).switch_to(5).stack(6, KF_STACK_BLOCK, 13, 0);
+  lane.at(3us).stack(5, KF_STACK_SAMPLE, 99, 99).at(4us).stack(5, KF_STACK_WAKER, 98, 98);
+  auto state = folded({lane.build()});
+  ASSERT_EQ(state.stacks().size(), 1u) << "5 runs";
+  EXPECT_EQ(state.stacks()[0].tid, 6u);
+  EXPECT_EQ(state.stacks()[0].out_ns, 2'000u);
+  EXPECT_EQ(state.stacks()[0].kernel, 13u);
+  EXPECT_EQ(state.stacks()[0].user, 0u);
+  fold(state, lane.at(5us).switch_to(0).stack(5, KF_STACK_BLOCK, 21, 22).build());
+  ASSERT_EQ(state.stacks().size(), 2u);
+  EXPECT_EQ(state.stacks()[0].user, 22u);
+  fold(state, lane.at(6us).switch_to(5).at(7us).switch_to(0, KF_ST_SLEEP).build());
+  EXPECT_EQ(state.stacks().size(), 1u) << "the last wait of 5 has none";
+}
+
 }  // namespace
 }  // namespace kflight::dump

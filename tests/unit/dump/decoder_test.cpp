@@ -227,6 +227,25 @@ TEST(Decoder, GenericKinds) {
   EXPECT_EQ(open.sys.args[0], 3u);
 }
 
+TEST(Decoder, Stacks) {
+  const auto events = decode(ChunkBuilder(0, {.cur_tid = 7})
+                                 .at(1us)
+                                 .stack(KF_TID_MASK, KF_STACK_SAMPLE, ~0ull, 1, KF_STACK_LOST_USER)
+                                 .stack(5, KF_STACK_WAKER, 2, 3, KF_STACK_LOST_KERNEL)
+                                 .build());
+  const auto& sample = std::get<StackEvent>(events.at(0));
+  EXPECT_EQ(sample.tid, 7u);
+  EXPECT_EQ(sample.stack_tid, KF_TID_MASK);
+  EXPECT_EQ(sample.role, KF_STACK_SAMPLE);
+  EXPECT_EQ(sample.kernel_stack, ~0ull);
+  EXPECT_EQ(sample.user_stack, 1u);
+  EXPECT_TRUE(sample.user_lost && !sample.kernel_lost);
+  const auto& waker = std::get<StackEvent>(events.at(1));
+  EXPECT_EQ(waker.stack_tid, 5u);
+  EXPECT_EQ(waker.role, KF_STACK_WAKER);
+  EXPECT_TRUE(waker.kernel_lost && !waker.user_lost);
+}
+
 TEST(Decoder, ExecWithEmptyFileName) {
   const auto chunk = ChunkBuilder(0).at(1s).exec(1, 1, "x", "").build();
   EXPECT_TRUE(only<ExecEvent>(chunk).filename.empty());

@@ -56,6 +56,7 @@ TEST(Schema, EveryRecordedKindDecodesToItsEntry) {
                          .rename(1, "c")
                          .syscall(1)
                          .syscall_open(call(1), 1us)
+                         .stack(1, KF_STACK_BLOCK, 1, 2)
                          .build();
   ChunkCursor cursor(chunk.head, chunk.words);
   std::set<std::pair<int, int>> seen;

@@ -50,6 +50,14 @@ TEST(Wire, TimeAndCurrent) {
   EXPECT_EQ(kf_unpack_current(kf_pack_current(0)), 0u);
 }
 
+TEST(Wire, TopWordsKeepOffsetAndAddress) {
+  for (const kf_u32 offset : {0u, 1u, KF_STACK_TOP_WORDS - 1u})
+    for (const kf_u64 address : {0ull, 0x7fff'ffff'ffffull, (1ull << 57) - 1}) {
+      EXPECT_EQ(kf_top_offset_words(kf_pack_top(offset, address)), offset);
+      EXPECT_EQ(kf_top_address(kf_pack_top(offset, address)), address);
+    }
+}
+
 struct SysCase {
   kf_u32 nr, abi, args_taken;
   kf_u64 a0, a1, a2, a3;

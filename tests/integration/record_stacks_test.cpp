@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Stacks on real BPF: a wait's stack names the functions of the program and of the kernel, also when the program is
+// gone; samples name the function that computes; who is not the target, or with stacks off, leaves none.
+#include <algorithm>
+
+#include "integration/dump_facts.hpp"
+#include "model/symbols.hpp"
+#include "record/loader.hpp"
+
+namespace kflight::test {
+namespace {
+
+using testing::Contains;
+using testing::HasSubstr;
+
+std::vector<std::string> names(const model::ResolvedStack& stack) {
+  std::vector<std::string> out;
+  for (const model::Frame& frame : stack.frames) out.push_back(model::frame_name(frame));
+  return out;
+}
+
+std::size_t place_of(const std::vector<std::string>& names, const std::string& name) {
+  return static_cast<std::size_t>(std::ranges::find(names, name) - names.begin());
+}
+
+class Stacks : public RecordTest {
+ protected:
+  // Every stack of this thread in the dump, by role.
+  static std::vector<StackEvent> stacks_of(const Dump& dump, std::uint32_t tid, std::uint8_t role) {
+    std::vector<StackEvent> out;
+    for (const Event& event : dump.events())
+      if (const auto* e = std::get_if<StackEvent>(&event); e != nullptr && e->stack_tid == tid && e->role == role)
+        out.push_back(*e);
+    return out;
+  }
+  // The frames of the wait in [t0, t1] that lasted longest; the dump has to have one.
+  static std::vector<std::string> names_of_longest_wait(const Dump& dump, model::Symbolizer& symbols, std::uint32_t tid,
+                                                        Interval interval, bool kernel) {
+    std::uint64_t begin_ns = 0, longest_ns = 0, out_ns = 0;
+    for (const Event& event : dump.events()) {
+      const auto* e = std::get_if<SwitchEvent>(&event);
+      if (e == nullptr) continue;
+      if (e->tid == tid) out_ns = e->ts_ns;
+      if (e->next_tid != tid || out_ns == 0) continue;
+      const std::uint64_t from = std::max(out_ns, interval.t0), to = std::min(e->ts_ns, interval.t1);
+      if (to > from && to - from > longest_ns) longest_ns = to - from, begin_ns = out_ns;
+    }
+    for (const StackEvent& e : stacks_of(dump, tid, KF_STACK_BLOCK))
+      if (e.ts_ns == begin_ns) return names(symbols.resolve(kernel ? e.kernel_stack : e.user_stack, e.ts_ns));
+    ADD_FAILURE() << "thread " << tid << " has no stack at its wait from " << begin_ns;
+    return {};
+  }
+};
+
+TEST_F(Stacks, NameTheFunctionsOfProgramAndKernel_AlsoWhenTheProgramIsGone) {
+  Workload workload = start_workload("stacks");
+  const auto pid = static_cast<std::uint32_t>(workload.pid());
+  Recorder recorder = start_recorder({"--pid", std::to_string(pid), "--wait"});
+  workload.go();
+  const Json report = workload.report();
+  EXPECT_EQ(workload.end(), 0);
+  workload.child().wait();  // gone: only what was noted while it lived can help
+  const std::string path = dump_path(recorder);
+  EXPECT_EQ(recorder.stop(), 0);
+
+  const Dump dump = open_dump(path);
+  model::Symbolizer symbols(dump);
+  const Interval interval{report["t0"], report["t1"]};
+  const std::uint32_t holder = report["tids"]["holder"];
+  const auto asked = names_of_longest_wait(dump, symbols, pid, interval, false);
+  EXPECT_THAT(asked, Contains("store::Cache::get"));
+  EXPECT_THAT(asked, Contains("main"));
+  EXPECT_LT(place_of(asked, "store::Cache::get"), place_of(asked, "main"));
+  const auto slept = names_of_longest_wait(dump, symbols, holder, interval, false);
+  EXPECT_THAT(slept, Contains("store::Cache::fetch_rows"));
+  EXPECT_THAT(slept, Contains("store::Cache::refill"));
+  EXPECT_LT(place_of(slept, "store::Cache::fetch_rows"), place_of(slept, "store::Cache::refill"));
+  EXPECT_THAT(names_of_longest_wait(dump, symbols, pid, interval, true), Contains(HasSubstr("futex_wait")));
+  EXPECT_THAT(names_of_longest_wait(dump, symbols, holder, interval, true), Contains(HasSubstr("nanosleep")));
+  EXPECT_EQ(dump.meta().losses.stacks, 0u);
+  expect_consistent(path);
+
+  const Output explained = kflight({"explain", path, "--tid", std::to_string(pid), "--from", "@" + report["t0"].dump(),
+                                    "--to", "@" + report["t1"].dump()});
+  EXPECT_THAT(explained.out, HasSubstr("store::Cache::get")) << explained.err;
+  EXPECT_THAT(explained.out, HasSubstr("store::Cache::fetch_rows"));  // in the evidence
+}
+
+TEST_F(Stacks, None_LeavesNone) {
+  Workload workload = start_workload("stacks");
+  Recorder recorder = start_recorder({"--pid", std::to_string(workload.pid()), "--stacks", "none"});
+  workload.go();
+  workload.report();
+  const Dump dump = dump_now(recorder);
+  EXPECT_EQ(count<StackEvent>(dump, {}, [](const StackEvent&) { return true; }), 0u);
+  EXPECT_TRUE(dump.stacks().empty());
+  EXPECT_TRUE(dump.mappings().empty());
+}
+
+TEST_F(Stacks, BlockedIsTheDefaultAndTakesTheTargetsOnly) {
+  Workload workload = start_workload("stacks");
+  Recorder recorder = start_recorder({"--pid", std::to_string(workload.pid())});
+  workload.go();
+  const Json report = workload.report();
+  const Dump dump = dump_now(recorder);
+  std::set<std::uint32_t> ours;
+  for (const auto& [role, tid] : report["tids"].items()) ours.insert(tid.get<std::uint32_t>());
+  EXPECT_GT(count<StackEvent>(dump, {}, [](const StackEvent& e) { return e.user_stack != 0; }), 0u);
+  EXPECT_EQ(count<StackEvent>(dump, {}, [&](const StackEvent& e) { return !ours.contains(e.stack_tid); }), 0u);
+  EXPECT_EQ(count<StackEvent>(dump, {}, [](const StackEvent& e) { return e.role != KF_STACK_BLOCK; }), 0u);
+  EXPECT_EQ(dump.meta().config.stacks, "blocked");
+}
+
+TEST_F(Stacks, All_TakesTheWakersToo) {
+  Workload workload = start_workload("stacks");
+  const auto pid = static_cast<std::uint32_t>(workload.pid());
+  Recorder recorder = start_recorder({"--pid", std::to_string(pid), "--stacks", "all"});
+  workload.go();
+  const Json report = workload.report();
+  const std::string path = dump_path(recorder);
+  const Dump dump = open_dump(path);
+  model::Symbolizer symbols(dump);
+  bool unlock_seen = false;
+  for (const StackEvent& e : stacks_of(dump, report["tids"]["holder"], KF_STACK_WAKER)) {
+    const auto where = names(symbols.resolve(e.user_stack, e.ts_ns));
+    unlock_seen |= std::ranges::find(where, "store::Cache::refill") != where.end();
+  }
+  EXPECT_TRUE(unlock_seen);
+  expect_consistent(path);
+}
+
+TEST_F(Stacks, Samples_NameTheFunctionThatComputes) {
+  Workload workload = start_workload("stacks", {"--compute", "500"});
+  const auto pid = static_cast<std::uint32_t>(workload.pid());
+  Recorder recorder = start_recorder({"--pid", std::to_string(pid), "--stacks", "none", "--sample", "499"});
+  workload.go();
+  const Json report = workload.report();
+  const std::string path = dump_path(recorder);
+  const Dump dump = open_dump(path);
+  model::Symbolizer symbols(dump);
+  std::size_t samples = 0, hits = 0;
+  for (const StackEvent& e : stacks_of(dump, pid, KF_STACK_SAMPLE)) {
+    if (!Interval{report["t0"], report["t1"]}.holds(e.ts_ns)) continue;
+    const auto where = names(symbols.resolve(e.user_stack, e.ts_ns));
+    ++samples;
+    hits += !where.empty() && where.front() == "store::checksum";
+  }
+  EXPECT_GT(samples, 50u);
+  EXPECT_GE(hits * 10, samples * 9) << hits << " of " << samples;
+  expect_consistent(path);
+}
+
+TEST_F(Stacks, ManyDifferentOnesAreEachThereOrCountedAsLost) {
+  Workload workload = start_workload("many_stacks");
+  Recorder recorder = start_recorder({"--pid", std::to_string(workload.pid())});
+  workload.go();
+  const auto places = workload.report()["did"]["places"].get<std::uint64_t>();
+  const std::string path = dump_path(recorder);
+  const Dump dump = open_dump(path);
+  // every wait leaves one; of the shortest sleeps some are over before they begin
+  const auto pid = static_cast<std::uint32_t>(workload.pid());
+  const auto waits = count<SwitchEvent>(
+      dump, {}, [pid](const SwitchEvent& e) { return e.tid == pid && e.prev_state == KF_ST_SLEEP && !e.preempt; });
+  EXPECT_EQ(stacks_of(dump, pid, KF_STACK_BLOCK).size(), waits);
+  EXPECT_GE(dump.stacks().size() + dump.meta().losses.stacks, places * 9 / 10);
+  EXPECT_EQ(lost_events(dump), 0u);
+  expect_consistent(path);
+}
+
+// Nobody empties the ring: what finds no room in it is counted, and the events say so.
+TEST_F(Stacks, WithoutRoomAreCounted) {
+  Workload workload = start_workload("many_stacks");
+  kf_config config{};
+  config.stacks = KF_STACKS_BLOCKED;
+  config.flush_age_ns = 100'000'000;
+  auto loader = record::Loader::load(config, 1 << 20, 64);
+  ASSERT_TRUE(loader) << loader.error().what;
+  ASSERT_TRUE(loader->add_target(static_cast<std::uint32_t>(workload.pid())));
+  ASSERT_TRUE(loader->attach());
+  EXPECT_EQ(loader->counters().stacks_lost, 0u);
+  workload.go();
+  workload.report();
+  EXPECT_GT(loader->counters().stacks_lost, 0u);
+  loader->detach();
+}
+
+// A command is followed through its exec, and is gone before anybody asks.
+TEST_F(Stacks, OfACommand) {
+  const Output ran = kflight({"record", "-o", temp().path(), "--name", "stacks" + std::to_string(getpid()), "--trigger",
+                              "syscall:clock_nanosleep>50ms", "--post", "0s", "--", workload_path("stacks")});
+  EXPECT_EQ(ran.status, 0) << ran.err;
+  const auto files = files_in(temp().path());
+  const auto dump_file = std::ranges::find_if(files, [](const std::string& f) { return f.ends_with(".kfr"); });
+  ASSERT_NE(dump_file, files.end());
+  const Dump dump = open_dump(temp() / *dump_file);
+  model::Symbolizer symbols(dump);
+  const auto where = names_of_longest_wait(dump, symbols, dump.meta().cause.tid, {}, false);
+  EXPECT_THAT(where, Contains("store::Cache::fetch_rows"));
+}
+
+}  // namespace
+}  // namespace kflight::test

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Where a wait was entered and what a CPU was used for, as explain tells it from the stacks of a dump.
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "analyze/check.hpp"
+#include "analyze/explain_analysis.hpp"
+#include "support/dump_builder.hpp"
+
+namespace kflight::test {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+constexpr kf_u32 kAsker = 10, kHolder = 11;
+constexpr kf_u64 kAskerStack = 1, kHolderStack = 2, kKernelStack = 3, kComputing = 4, kElsewhere = 5;
+
+// The asker waits for a lock; its holder computes for 2 ms, then sleeps in the kernel for 3 ms, then wakes the asker.
+struct LockedOut {
+  DumpBuilder file;
+
+  explicit LockedOut(bool with_stacks) {
+    ChunkBuilder lane(0, {.start = 1ms, .cur_tid = kAsker});
+    lane.at(1ms).switch_to(kHolder, KF_ST_SLEEP, {.nsw = 1, .sys = call(202, {0x1000})});
+    if (with_stacks) lane.stack(kAsker, KF_STACK_BLOCK, 0, kAskerStack);
+    for (int i = 0; with_stacks && i < 10; ++i)
+      lane.at(1100us + i * 100us).stack(kHolder, KF_STACK_SAMPLE, 0, i == 3 ? kElsewhere : kComputing);
+    lane.at(3ms).switch_to(0, KF_ST_DISK, {.nsw = 1, .sys = call(87, {0})});
+    if (with_stacks) lane.stack(kHolder, KF_STACK_BLOCK, kKernelStack, kHolderStack);
+    lane.at(6ms).woken(kHolder, {.cpu = 0, .ctx = KF_CTX_HARDIRQ});
+    lane.after(1us).switch_to(kHolder, KF_ST_RUNNING);
+    lane.after(1us).woken(kAsker, {.cpu = 0});
+    lane.after(1us).switch_to(kAsker, KF_ST_SLEEP, {.nsw = 2});
+    lane.at(7ms).switch_to(0, KF_ST_SLEEP, {.nsw = 2});
+    file.add(lane.build()).window(1ms, 8ms).task(kAsker, "asker", 8ms).task(kHolder, "holder", 8ms);
+    file.tasks[1].tgid = kAsker;
+    file.mapped_file(0, "/usr/bin/app", {});
+    file.mappings.push_back({.tgid = kAsker, .file = 0, .begin = 0x1000, .end = 0x9000, .offset = 0x1000});
+    file.stack(kAskerStack, kAsker, {0x1111})
+        .stack(kHolderStack, kAsker, {0x2222})
+        .stack(kComputing, kAsker, {0x3333})
+        .stack(kElsewhere, kAsker, {0x4444})
+        .stack(kKernelStack, 0, {0xffffffff81000010, 0xffffffff81000110});
+    file.kernel_symbol(0xffffffff81000000, 0xffffffff81000100, "__schedule")
+        .kernel_symbol(0xffffffff81000100, 0xffffffff81000200, "down_write");
+  }
+
+  analyze::Report report() {
+    auto opened = Dump::from_bytes(bytes_ = file.file());
+    EXPECT_TRUE(opened);
+    const model::Trace trace(*std::move(opened));
+    analyze::AnalysisOptions options;
+    options.choice = {.tid = kAsker, .from_ns = 1'000'000, .to_ns = 6'500'000, .op = {}};
+    auto answer = analyze::run_explain(trace, options);
+    EXPECT_TRUE(answer) << (answer ? "" : answer.error().what);
+    return answer ? *std::move(answer) : analyze::Report{};
+  }
+
+ private:
+  std::vector<std::byte> bytes_;
+};
+
+TEST(ExplainStacks, SaysWhereWaitsWereEnteredAndWhatWasComputed) {
+  const std::string text = analyze::render(LockedOut(true).report(), {.columns = 4000});
+  EXPECT_THAT(text, HasSubstr("futex 0x1000 at app+0x1111")) << text;
+  EXPECT_THAT(text, HasSubstr("at app+0x2222, kernel: down_write"));
+  EXPECT_THAT(text, HasSubstr("holder on CPU, 90 % of 10 samples in app+0x3333"));
+}
+
+TEST(ExplainStacks, WithoutStacksNothingIsSaid) {
+  const std::string text = analyze::render(LockedOut(false).report(), {.columns = 4000});
+  EXPECT_THAT(text, HasSubstr("futex 0x1000"));
+  EXPECT_THAT(text, Not(HasSubstr("app+")));
+  EXPECT_THAT(text, Not(HasSubstr("samples")));
+}
+
+TEST(ExplainStacks, JsonHasTheWholeStacks) {
+  const auto json = nlohmann::json::parse(LockedOut(true).report().json);
+  bool asked = false, held = false;
+  for (const auto& node : json["tree"]) {
+    if (!node.contains("stacks")) continue;
+    const auto& stacks = node["stacks"];
+    if (stacks["user"]["frames"][0]["offset"] == 0x1111) asked = true;
+    if (stacks["user"]["frames"][0]["offset"] == 0x2222) {
+      held = true;
+      EXPECT_EQ(stacks["kernel"]["frames"][1]["function"], "down_write");
+      EXPECT_EQ(stacks["user"]["truncated"], false);
+    }
+  }
+  EXPECT_TRUE(asked && held) << json.dump(1);
+  bool profiled = false;
+  for (const auto& leaf : json["leaves"]) {
+    if (!leaf.contains("profile")) continue;
+    profiled = true;
+    EXPECT_EQ(leaf["profile"]["samples"], 10);
+    EXPECT_EQ(leaf["profile"]["functions"][0]["function"], "app+0x3333");
+  }
+  EXPECT_TRUE(profiled);
+}
+
+analyze::InvariantReport stacks_of(const Dump& dump) {
+  const auto report = analyze::check_dump(dump, {});
+  const auto found = std::ranges::find(report.invariants, std::string_view("stacks"), &analyze::InvariantReport::name);
+  return found == report.invariants.end() ? analyze::InvariantReport{} : *found;
+}
+
+TEST(CheckStacks, OfARightDump) {
+  LockedOut right(true);
+  EXPECT_EQ(stacks_of(right.file.dump()).verdict, analyze::Verdict::kOk);
+  LockedOut without(false);
+  EXPECT_EQ(stacks_of(without.file.dump()).verdict, analyze::Verdict::kNotApplicable);
+}
+
+TEST(CheckStacks, StackWithoutItsSwitch) {
+  DumpBuilder file;
+  ChunkBuilder lane(0, {.start = 1ms, .cur_tid = 5});
+  file.stack(1, 5, {1});
+  file.add(lane.at(1ms).switch_to(6).after(1us).stack(5, KF_STACK_BLOCK, 0, 1).build()).window(1ms, 2ms);
+  EXPECT_EQ(stacks_of(file.dump()).violations, 1u);
+}
+
+TEST(CheckStacks, StackThatIsNotInTheDump) {
+  DumpBuilder file;
+  ChunkBuilder lane(0, {.start = 1ms, .cur_tid = 5});
+  file.add(lane.at(1ms).switch_to(6).stack(5, KF_STACK_BLOCK, 0, 1).build()).window(1ms, 2ms);
+  EXPECT_EQ(stacks_of(file.dump()).violations, 1u);
+  file.meta.losses.stacks = 1;
+  EXPECT_EQ(stacks_of(file.dump()).violations, 0u);
+}
+
+}  // namespace
+}  // namespace kflight::test

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the recorder keeps of stacks: each once, in bounded memory, and whatever the window may name.
+#include "record/stack_store.hpp"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+
+#include "dump/stack_tables.hpp"
+#include "record/build_id.hpp"
+#include "record/kernel_symbols.hpp"
+#include "record/process_maps.hpp"
+#include "support/temp_dir.hpp"
+
+namespace kflight::record {
+namespace {
+
+using namespace test;
+
+constexpr std::uint64_t kSecond = 1'000'000'000;
+
+std::vector<std::byte> record(kf_u64 id, std::uint64_t sent_ns, std::size_t frames = 4, kf_u32 tgid = 0) {
+  kf_stack head{};
+  head.id = id;
+  head.sent_ns = sent_ns;
+  head.tgid = tgid;
+  head.frames = static_cast<kf_u16>(frames);
+  head.flags = tgid != 0 ? KF_STACK_USER : 0;
+  dump::RecordBlob blob;
+  const std::vector<kf_u64> words(frames, 0x1000 + id);
+  blob.add(head, std::as_bytes(std::span(words)));
+  return {blob.bytes().begin(), blob.bytes().end()};
+}
+
+std::vector<kf_u64> ids(const StackStore& store) {
+  const auto blob = store.records();
+  dump::StackTables tables;
+  EXPECT_EQ(tables.take_stacks(blob.bytes()), 0u);
+  tables.finish();
+  std::vector<kf_u64> out;
+  for (const Stack& stack : tables.stacks) out.push_back(stack.head.id);
+  return out;
+}
+
+TEST(StackStore, KeepsEachOnce) {
+  StackStore store(1 << 20, [] {});
+  EXPECT_TRUE(store.add(record(5, 1), 1));
+  EXPECT_TRUE(store.add(record(6, 2), 2));
+  EXPECT_TRUE(store.add(record(5, 3), 3));
+  EXPECT_EQ(ids(store), (std::vector<kf_u64>{5, 6}));
+  EXPECT_EQ(store.kernel_addresses(), (std::vector<std::uint64_t>{0x1005, 0x1006}));
+}
+
+TEST(StackStore, RefusesWhatIsMalformed) {
+  StackStore store(1 << 20, [] {});
+  auto cut = record(5, 1);
+  cut.pop_back();
+  EXPECT_FALSE(store.add(cut, 1));
+  EXPECT_FALSE(store.add(std::span(cut).first(8), 1));
+  EXPECT_FALSE(store.add(record(0, 1), 1));
+  EXPECT_EQ(store.count(), 0u);
+  EXPECT_EQ(store.lost(), 0u);
+}
+
+TEST(StackStore, FullStoreCountsWhatItLoses) {
+  StackStore store(4096, [] {});
+  for (kf_u64 id = 1; id <= 100; ++id) store.add(record(id, id), id);
+  EXPECT_GT(store.lost(), 0u);
+  EXPECT_EQ(store.lost() + store.count(), 100u);
+  EXPECT_LE(store.bytes(), 4096u);
+}
+
+// The rule of the header: half full, all in use are sent again, the others go when the window has passed.
+TEST(StackStore, ForgetsWhatNoEventOfTheWindowCanName) {
+  int resent = 0;
+  StackStore store(20'000, [&] { ++resent; });
+  kf_u64 id = 0;
+  while (resent == 0) store.add(record(++id, 5 * kSecond), 10 * kSecond);
+  const kf_u64 old = id;
+  EXPECT_FALSE(store.wants_to_shrink(10 * kSecond));
+  store.add(record(2, 12 * kSecond), 12 * kSecond);        // still in use
+  store.add(record(old + 1, 12 * kSecond), 12 * kSecond);  // new
+  ASSERT_TRUE(store.wants_to_shrink(20 * kSecond));
+  const kf_base_stack base{.tid = 1, .reserved = 0, .out_ns = 5, .kernel = 3, .user = 0};
+  store.shrink(20 * kSecond, {&base, 1});
+  EXPECT_EQ(ids(store), (std::vector<kf_u64>{2, 3, old + 1}));
+  EXPECT_EQ(resent, 1);
+  EXPECT_FALSE(store.wants_to_shrink(30 * kSecond));
+  while (resent == 1) store.add(record(++id, 40 * kSecond), 40 * kSecond);  // and once more
+  EXPECT_EQ(store.lost(), 0u);
+}
+
+TEST(KernelSymbols, OnlyThoseThatHoldAnAddress) {
+  TempDir temp;
+  const std::string path = temp.file("kallsyms");
+  std::ofstream(path) << "ffffffff81000000 T first\nffffffff81000000 T alias\nffffffff81000100 t second\n"
+                         "ffffffff81000200 D data\nffffffff81000300 T third\n"
+                         "ffffffffc0000000 t in_module\t[ext4]\n";
+  KernelSymbols symbols(path);
+  const std::vector<std::uint64_t> addresses{0xffffffff81000010, 0xffffffff81000250, 0xffffffffc0000004};
+  const auto blob = symbols.of(addresses);
+  dump::StackTables tables;
+  EXPECT_EQ(tables.take_symbols(blob.bytes()), 0u);
+  ASSERT_EQ(tables.symbols.size(), 3u);
+  EXPECT_EQ(tables.symbols[0].name, "first");
+  EXPECT_EQ(tables.symbols[0].end, 0xffffffff81000100);
+  EXPECT_EQ(tables.symbols[1].name, "second");
+  EXPECT_EQ(tables.symbols[2].name, "in_module");
+  EXPECT_EQ(tables.symbols[2].module, "ext4");
+  // known: the file is not needed again
+  std::ofstream(path, std::ios::trunc) << "";
+  EXPECT_EQ(symbols.of(std::span(addresses).first(1)).count(), 1u);
+}
+
+TEST(KernelSymbols, HiddenAddressesNameNothing) {
+  TempDir temp;
+  const std::string path = temp.file("kallsyms");
+  std::ofstream(path) << "0000000000000000 T first\n0000000000000000 T second\n";
+  KernelSymbols symbols(path);
+  const std::vector<std::uint64_t> addresses{0x10};
+  EXPECT_EQ(symbols.of(addresses).count(), 0u);
+}
+
+TEST(ProcessMaps, KnowTheCodeOfThisProcess) {
+  ProcessMaps maps;
+  const auto self = static_cast<std::uint32_t>(getpid());
+  maps.look(self, 5);
+  maps.look(self, 6);  // nothing has changed
+  const auto here = reinterpret_cast<std::uint64_t>(&record);
+  const auto mappings = maps.mappings({&self, 1});
+  const auto found =
+      std::ranges::find_if(mappings, [&](const kf_mapping& m) { return m.begin <= here && here < m.end; });
+  ASSERT_NE(found, mappings.end());
+  EXPECT_EQ(found->tgid, self);
+  EXPECT_EQ(found->from_ns, 5u);
+  EXPECT_EQ(found->until_ns, 0u);
+  dump::StackTables tables;
+  const auto files = maps.files();
+  EXPECT_EQ(tables.take_files(files.bytes()), 0u);
+  tables.finish();
+  const MappedFile& file = tables.files.at(found->file);
+  EXPECT_TRUE(file.path.ends_with("/unit_record")) << file.path;
+  const auto vdso = std::ranges::find(tables.files, std::string_view("[vdso]"), &MappedFile::path);
+  ASSERT_NE(vdso, tables.files.end());
+  EXPECT_GT(vdso->head.build_id_bytes, 0u);
+}
+
+TEST(ProcessMaps, ChildHasItsParentsCode) {
+  ProcessMaps maps;
+  const auto self = static_cast<std::uint32_t>(getpid());
+  const std::uint32_t child = KF_TID_MASK;  // nobody's
+  const std::vector<std::uint32_t> both{self, child};
+  maps.look(self, 5);
+  const auto count = maps.mappings(both).size();
+  maps.inherit(child, self, 20);
+  EXPECT_EQ(maps.mappings(both).size(), 2 * count);
+  EXPECT_EQ(maps.mappings({&child, 1}).size(), count);
+  maps.look(child, 21);  // not there: what is known stays
+  EXPECT_EQ(maps.mappings(both).size(), 2 * count);
+}
+
+// However long ago it was looked at: as long as the window holds a time when it lived.
+TEST(ProcessMaps, CodeIsKnownUntilTheWindowHasPassedItsProcessesEnd) {
+  ProcessMaps maps;
+  const auto self = static_cast<std::uint32_t>(getpid());
+  const std::uint32_t child = KF_TID_MASK;
+  maps.look(self, 5);
+  maps.inherit(child, self, 20);
+  maps.forget_dead(1000, 2000);  // seen to be gone at 2000
+  EXPECT_FALSE(maps.mappings({&child, 1}).empty());
+  maps.forget_dead(1999, 3000);
+  EXPECT_FALSE(maps.mappings({&child, 1}).empty());
+  maps.forget_dead(2001, 3001);
+  EXPECT_TRUE(maps.mappings({&child, 1}).empty());
+  EXPECT_FALSE(maps.mappings({&self, 1}).empty());
+}
+
+TEST(BuildId, OfFilesThatAreNoElf) {
+  TempDir temp;
+  const std::string path = temp.file("text");
+  std::ofstream(path) << "#!/bin/sh\n";
+  EXPECT_TRUE(build_id_of_file(path.c_str()).empty());
+  EXPECT_TRUE(build_id_of_file((temp.file("nothing")).c_str()).empty());
+  EXPECT_FALSE(build_id_of_image(own_vdso()).empty());
+}
+
+}  // namespace
+}  // namespace kflight::record

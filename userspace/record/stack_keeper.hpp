@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// stack_keeper.hpp - all that a recording remembers about stacks: the stacks themselves and what their addresses mean.
+// The consumer's thread brings what is new; a dump copies it out. Nothing is done per event: only stacks met for the
+// first time, and processes of which one was.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+
+#include "base/mutex.hpp"
+#include "dump/writer.hpp"
+#include "record/kernel_symbols.hpp"
+#include "record/process_maps.hpp"
+#include "record/stack_store.hpp"
+#include "record/window.hpp"
+
+namespace kflight::record {
+
+class StackKeeper {
+ public:
+  // `resend` has the kernel send every stack in use again.
+  explicit StackKeeper(std::function<void()> resend) : store_(kMaxBytes, std::move(resend)) {}
+
+  void on_stack(std::span<const std::byte> record) KF_EXCLUDES(mutex_);
+  void on_target(std::uint32_t tgid) KF_EXCLUDES(mutex_);
+  void on_fork(std::uint32_t child, std::uint32_t parent) KF_EXCLUDES(mutex_);
+  // Forgets what the window no longer needs; about once a second.
+  void tidy(const Window& window) KF_EXCLUDES(mutex_);
+
+  std::uint64_t lost() const KF_EXCLUDES(mutex_);
+  // One call at a time.
+  Result<> write(dump::DumpWriter& writer, std::span<const kf_base_stack> base_stacks) KF_EXCLUDES(mutex_);
+
+ private:
+  static constexpr std::uint64_t kMaxBytes = 16 << 20;
+
+  mutable Mutex mutex_;
+  StackStore store_ KF_GUARDED_BY(mutex_);
+  ProcessMaps maps_ KF_GUARDED_BY(mutex_);
+  KernelSymbols kernel_symbols_;  // of write()
+};
+
+}  // namespace kflight::record
