@@ -6,6 +6,7 @@
 #   full      every task's scheduling and all syscalls of all tasks
 #   default   scheduling of all tasks; the target is an idle process, so no syscall tracepoint is needed
 #   trigger   the same with a trigger on slow syscalls: tracepoints are attached, little is written
+#   full-causes-off, default-causes-off   without the cause register and the events that go with it
 # Usage: bench/overhead.sh [--rounds 7] [--modes full,default,trigger] [--programs pipe,getppid,messaging]
 #                          [--install-perf]
 . "$(dirname "$0")/common.sh"
@@ -42,8 +43,10 @@ record() {
   case $1 in
     full) start_recorder --all --syscalls all ;;
     default) start_recorder --pid "$idle" ;;
+    full-causes-off) start_recorder --all --syscalls all --causes off ;;
+    default-causes-off) start_recorder --pid "$idle" --causes off ;;
     trigger) start_recorder --pid "$idle" --trigger 'syscall>50ms' ;;
-    *) die "no mode '$1': full, default, trigger" ;;
+    *) die "no mode '$1': full, default, trigger, full-causes-off, default-causes-off" ;;
   esac
 }
 
@@ -74,12 +77,12 @@ ratios() { # MODE PROGRAM
   done
 }
 
-printf '%-9s %-10s %9s %9s %9s %9s %8s\n' mode program untraced slowdown min max losses
+printf '%-18s %-10s %9s %9s %9s %9s %8s\n' mode program untraced slowdown min max losses
 for mode in ${modes//,/ }; do
   losses=$(awk '{ n += $1 } END { print n + 0 }' "$temp/$mode.losses")
   for program in ${programs//,/ }; do
     ratios "$mode" "$program" >"$temp/ratios"
-    printf '%-9s %-10s %8.3fs %9.3f %9.3f %9.3f %8s\n' "$mode" "$program" \
+    printf '%-18s %-10s %8.3fs %9.3f %9.3f %9.3f %8s\n' "$mode" "$program" \
       "$(cat "$temp/untraced.$mode.$program".* | median)" "$(median <"$temp/ratios")" \
       "$(sort -g "$temp/ratios" | head -n 1)" "$(sort -g "$temp/ratios" | tail -n 1)" "$losses"
   done

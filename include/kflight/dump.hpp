@@ -86,6 +86,7 @@ struct LossInfo {
   std::uint64_t control = 0;
   std::uint64_t inflight = 0;
   std::uint64_t window = 0;
+  std::uint64_t capped = 0;          // block and signal events left out because there were too many
 };
 
 struct ProgramCost {
@@ -106,6 +107,12 @@ struct ProcessInfo {  // of target processes: what only /proc knows
   std::string exe;
 };
 
+// A function of the kernel that events refer to by its address.
+struct KernelFunction {
+  std::uint64_t address = 0;
+  std::string name;
+};
+
 struct DumpMeta {
   HostInfo host;
   ClockReading clocks;       // read once when the dump was written; converts every time in the file
@@ -115,6 +122,7 @@ struct DumpMeta {
   LossInfo losses;
   OwnCost cost;
   std::vector<ProcessInfo> targets;
+  std::vector<KernelFunction> functions;  // of WorkEvents, as far as the kernel gives addresses away
   std::uint64_t dump_number = 0;  // of this recorder run, from 1
 };
 

@@ -155,6 +155,7 @@ KF_ASSERT_SIZE(struct kf_open_call, 96);
 #define KF_LOSS_CONTROL 3   /* control records */
 #define KF_LOSS_INFLIGHT 4  /* no room for the start of a call: its duration is unknown */
 #define KF_LOSS_ITER 5      /* a thread was missed by a snapshot */
+#define KF_LOSS_CAPPED 6    /* block and signal events beyond what a CPU may write; no others are missing */
 
 struct kf_loss {
   kf_u32 kind;

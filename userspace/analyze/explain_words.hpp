@@ -34,6 +34,11 @@ std::string cause_text(const ExplainedOperation& e, const BlameRow& row);
 std::string chain_text(const ExplainedOperation& e, std::uint32_t node);
 // How the parent's thread waited: "futex 0x7f001040"; empty where nothing but what it waited for is known.
 std::string wait_text(const ExplainedOperation& e, const ChainNode& node);
+// How a wait ended, or on what it was besides its call: "write of 64 KiB", "signal SIGUSR2", "kernel mutex", "moved to
+// futex 0x7f001080", "it exited", "work item wb_workfn"; empty where there is nothing to add.
+std::string how_text(const ExplainedOperation& e, const Hop& hop);
+// A function of the kernel: its name, or its address.
+std::string function_text(const ExplainedOperation& e, std::uint64_t address);
 // A line of one category within a node: "on CPU", "runnable, CPU busy", "disk service".
 std::string category_text(Category category);
 

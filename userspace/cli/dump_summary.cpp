@@ -47,7 +47,8 @@ std::string_view loss_kind(std::uint32_t kind) {
                                          "no room in the window",
                                          "control records",
                                          "starts of calls",
-                                         "threads missed by a snapshot"};
+                                         "threads missed by a snapshot",
+                                         "disk requests and signals, more than are kept"};
   return kind < std::size(kNames) ? kNames[kind] : kNames[0];
 }
 

@@ -17,6 +17,7 @@ std::string_view state_letter(std::uint32_t code);
 // "task", "softirq", "hardirq", "nmi".
 std::string_view context_name(std::uint32_t code);
 // "ring full", "nested event", "file damaged".
+std::string_view block_phase_name(std::uint32_t code);  // KF_BLOCK_*
 std::string_view loss_reason(std::uint32_t code);
 // "exit 3", "killed by signal 9".
 std::string exit_status_text(std::uint32_t wait_status);

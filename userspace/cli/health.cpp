@@ -139,6 +139,7 @@ Finding load_programs() {
   kf_config config{};
   config.syscalls = KF_SYSCALLS_ALL;
   config.follow = 1;
+  config.causes = 1;
   const auto start = std::chrono::steady_clock::now();
   const auto loaded = record::Loader::load(config, kRingBytes, kOpenCalls);
   if (!loaded) return {"loading the BPF programs", Health::kFailed, "the kernel refused", loaded.error().what};

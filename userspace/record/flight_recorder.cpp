@@ -28,7 +28,7 @@
 #include "record/privileges.hpp"
 #include "record/rate.hpp"
 #include "record/target_set.hpp"
-#include "record/timer_functions.hpp"
+#include "record/kernel_functions.hpp"
 #include "record/triggers.hpp"
 #include "record/window.hpp"
 
@@ -89,6 +89,7 @@ struct FlightRecorder::Impl {
 
   mutable Mutex start_mutex;       // serializes start and stop
   mutable Mutex write_mutex;       // held by the one running write_to
+  FunctionNames function_names KF_GUARDED_BY(write_mutex);
   mutable Mutex targets_mutex;
   std::vector<ProcessInfo> targets KF_GUARDED_BY(targets_mutex);
 
@@ -249,7 +250,7 @@ nanoseconds FlightRecorder::Impl::on_tick() {
   const auto now = Clock::now();
   if (now >= housekeeping_at) {
     housekeeping_at = now + kHousekeeping;
-    losses.look(boottime_ns(), loader->recursion_misses(), loader->counters());
+    losses.look(boottime_ns(), loader->recursion_misses(), loader->capped_events(), loader->counters());
     rate.sample(boottime_ns(), window->stats().hits_appended);
   }
   nanoseconds next = housekeeping_at - now;
@@ -319,7 +320,8 @@ Result<std::uint64_t> FlightRecorder::Impl::write(ByteSink& sink, const Cause& c
 
   std::vector<kf_loss> lost = losses.within(snapshot.info.from_ns);
   lost.insert(lost.end(), snapshot.losses.begin(), snapshot.losses.end());
-  const DumpMeta meta = describe(cause, snapshot.info, end_ns);
+  DumpMeta meta = describe(cause, snapshot.info, end_ns);
+  meta.functions = function_names.named(loader->work_functions());
   dump::DumpWriter writer(sink);
   KF_TRY(writer.begin(meta.clocks.realtime));
   KF_TRY(writer.schema(dump::schema_json()));

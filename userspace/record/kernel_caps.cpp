@@ -137,6 +137,9 @@ Result<KernelCaps> read_kernel_caps() {
   caps.has_rdonly_cast = btf__find_by_name_kind(kernel.get(), "bpf_rdonly_cast", BTF_KIND_FUNC) > 0;
   caps.has_compare_and_swap = can_compare_and_swap();
   caps.has_throttled = member_offset(kernel.get(), "task_struct", "throttled").has_value();
+  caps.has_throttle_count = member_offset(kernel.get(), "cfs_rq", "throttle_count").has_value();
+  caps.has_blocked_on = member_offset(kernel.get(), "task_struct", "blocked_on").has_value();
+  caps.block_has_queue = tracepoint_arguments(kernel.get(), "block_rq_insert").value_or(0) >= 2;
   find_percpu_variables(kernel.get(), caps);
   return caps;
 }
@@ -152,8 +155,10 @@ std::vector<Feature> kernel_features(const KernelCaps& caps) {
                       "the state is read a moment later; a thread woken in between shows as already waking"});
   features.push_back({"preempt count of a CPU", caps.has_preempt_count, false,
                       "wakings by interrupts look like wakings by the interrupted thread"});
-  features.push_back({"task_struct.throttled (6.18)", caps.has_throttled, false,
+  features.push_back({"CPU quotas (cfs_rq.throttle_count)", caps.has_throttled || caps.has_throttle_count, false,
                       "a thread out of CPU quota looks runnable"});
+  features.push_back({"task_struct.blocked_on (6.18)", caps.has_blocked_on, false,
+                      "who holds a mutex of the kernel is known when he lets it go, not before"});
   return features;
 }
 
