@@ -13,7 +13,6 @@ namespace kflight::model {
 namespace {
 
 constexpr std::uint64_t kAdjacentNs = 1'000'000;  // events that the recorder writes one after the other
-constexpr std::uint64_t kSignalNs = 200'000;      // from a waking to the event of the signal that brought it
 constexpr std::uint64_t kSameInterrupt = 10'000'000;
 constexpr std::uint8_t kFirstStopSignal = 19, kLastStopSignal = 22;  // SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU
 
@@ -136,7 +135,8 @@ void TimelineBuilder::on(const WorkEvent& event) {
 
 // ---------------------------------------------------------------------------------------------- signals
 
-// The waking was announced just before, by the same task on the same CPU.
+// The waking was announced just before, by the same task on the same CPU. The sender cannot be interrupted meanwhile,
+// so nothing but wakings lies between.
 void TimelineBuilder::on(const SignalEvent& event) {
   observe_current(event);
   const ThreadId sender = thread_of(event.tid);
@@ -144,7 +144,7 @@ void TimelineBuilder::on(const SignalEvent& event) {
     stop_signals_.push_back({event.ts_ns, sender, event.target_tid, event.target_tgid, event.signal, event.to_process});
   for (RecentWake& recent : recent_wakes_) {
     if (recent.wakee == kNoThread || recent.cpu != event.cpu || recent.waker != sender ||
-        event.ts_ns - recent.ts_ns > kSignalNs)
+        recent.turn != cpus_[event.cpu].turn)
       continue;
     const Thread& wakee = threads_[recent.wakee];
     const bool of_process = event.to_process && (wakee.tgid == 0 || wakee.tgid == event.target_tgid);
@@ -169,7 +169,8 @@ void TimelineBuilder::name_signal(const RecentWake& recent, std::uint8_t signal)
 }
 
 void TimelineBuilder::remember_wake(ThreadId wakee, const Wake& wake) {
-  recent_wakes_[recent_wake_++ % recent_wakes_.size()] = {wake.ts_ns, wakee, wake.waker, wake.cpu};
+  recent_wakes_[recent_wake_++ % recent_wakes_.size()] = {wake.ts_ns, wakee, wake.waker, wake.cpu,
+                                                          wake.cpu < cpus_.size() ? cpus_[wake.cpu].turn : 0};
 }
 
 // Processes of threads are known only when all is read.

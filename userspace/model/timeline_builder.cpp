@@ -40,6 +40,8 @@ void TimelineBuilder::add(const Event& event) {
     return;
   }
   visit_all(event, [this](const auto& e) { on(e); });
+  if (!std::holds_alternative<WakingEvent>(event) && !std::holds_alternative<WakeupEvent>(event))
+    ++cpu_state(event_head.cpu).turn;
 }
 
 void TimelineBuilder::add(const WakeFact& fact) {

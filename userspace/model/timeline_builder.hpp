@@ -65,6 +65,7 @@ class TimelineBuilder {
     std::uint32_t tid = kNoTid;  // current task
     std::uint64_t last_ns = 0;   // last event
     std::uint64_t hole_ns = 0;   // a loss began here, no event seen since; 0: none
+    std::uint32_t turn = 0;      // counts events that are neither wakings nor wakeups
   };
   // A waking of late: the signal that brought it is told afterwards.
   struct RecentWake {
@@ -72,6 +73,7 @@ class TimelineBuilder {
     ThreadId wakee = kNoThread;
     ThreadId waker = kNoThread;
     std::uint16_t cpu = kNoCpu;
+    std::uint32_t turn = 0;  // of its CPU
   };
   struct StopSignal {
     std::uint64_t ts_ns = 0;
