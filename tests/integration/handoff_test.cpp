@@ -217,6 +217,30 @@ TEST_F(Handoff, AStopNamesWhoStopped) {
   EXPECT_GE(stopped_ns * 10, explanation["op"]["duration_ns"].get<std::uint64_t>() * 8) << text(explanation);
 }
 
+bool has_inversion(const Json& explanation) {
+  return std::ranges::any_of(
+      explanation["notes"], [](const Json& note) { return note.get<std::string>().starts_with("priority inversion"); });
+}
+
+TEST_F(Handoff, APiFutexNamesItsOwnerAndKnowsNoInversion) {
+  const auto run = record("prio_inversion", {"--pi", "1"});
+  if (!run) GTEST_SKIP() << "no real-time priorities here";
+  const Dump dump = open_dump(run->path);
+  const auto waiter = run->report["subject"].get<std::uint32_t>();
+  const auto owner = run->report["tids"]["low"].get<std::uint32_t>();
+  const auto waits = count<LockWaitEvent>(dump, {}, [&](const LockWaitEvent& e) {
+    return e.tid == waiter && e.owner_tid == owner && e.lock_kind == KF_LOCK_RT_MUTEX;
+  });
+  EXPECT_EQ(waits, 1u);
+  EXPECT_FALSE(has_inversion(explained(*run)));
+}
+
+TEST_F(Handoff, AnOrdinaryLockDoesInvert) {
+  const auto run = record("prio_inversion");
+  if (!run) GTEST_SKIP() << "needs two CPUs";
+  EXPECT_TRUE(has_inversion(explained(*run))) << text(explained(*run));
+}
+
 TEST_F(Handoff, ThrottledTimeEndsWithTheRefill) {
   const auto run = record("cgroup_throttle");
   if (!run) GTEST_SKIP() << "no cgroup with a CPU quota can be made here";

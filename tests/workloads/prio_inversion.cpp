@@ -49,12 +49,12 @@ int main(int argc, char** argv) {
   const nanoseconds hold = run.milliseconds("hold");
   const bool pi = run.number("pi") != 0;
   if (std::thread::hardware_concurrency() < 2) run.skip("needs two CPUs");
+  run.wait_for_start();
   if (pi) {
     if (!set_realtime(1)) run.skip(std::string("no real-time priorities here: ") + std::strerror(errno));
     const sched_param none{};
     check(sched_setscheduler(0, SCHED_OTHER, &none), "sched_setscheduler");
   }
-  run.wait_for_start();
 
   Lock mutex(pi);
   const Pair locked = make_pipe();
