@@ -8,6 +8,7 @@
 #             tracepoint is needed and nobody pays for stacks
 #   target    the same, and the programs are the target: every wait of theirs leaves its stacks
 #   trigger   the same with a trigger on slow syscalls: tracepoints are attached, little is written
+#   full-causes-off, default-causes-off   without the cause register and the events that go with it
 # Usage: bench/overhead.sh [--rounds 7] [--modes full,default,target,trigger] [--programs pipe,getppid,messaging]
 #                          [--install-perf]
 . "$(dirname "$0")/common.sh"
@@ -45,8 +46,10 @@ record() {
     full) start_recorder --all --syscalls all ;;
     default) start_recorder --pid "$idle" ;;
     target) start_recorder --comm 'perf*' --comm 'sched-*' --comm 'getppid*' --wait ;;
+    full-causes-off) start_recorder --all --syscalls all --causes off ;;
+    default-causes-off) start_recorder --pid "$idle" --causes off ;;
     trigger) start_recorder --pid "$idle" --trigger 'syscall>50ms' ;;
-    *) die "no mode '$1': full, default, target, trigger" ;;
+    *) die "no mode '$1': full, default, target, trigger, full-causes-off, default-causes-off" ;;
   esac
 }
 
@@ -77,12 +80,12 @@ ratios() { # MODE PROGRAM
   done
 }
 
-printf '%-9s %-10s %9s %9s %9s %9s %8s\n' mode program untraced slowdown min max losses
+printf '%-18s %-10s %9s %9s %9s %9s %8s\n' mode program untraced slowdown min max losses
 for mode in ${modes//,/ }; do
   losses=$(awk '{ n += $1 } END { print n + 0 }' "$temp/$mode.losses")
   for program in ${programs//,/ }; do
     ratios "$mode" "$program" >"$temp/ratios"
-    printf '%-9s %-10s %8.3fs %9.3f %9.3f %9.3f %8s\n' "$mode" "$program" \
+    printf '%-18s %-10s %8.3fs %9.3f %9.3f %9.3f %8s\n' "$mode" "$program" \
       "$(cat "$temp/untraced.$mode.$program".* | median)" "$(median <"$temp/ratios")" \
       "$(sort -g "$temp/ratios" | head -n 1)" "$(sort -g "$temp/ratios" | tail -n 1)" "$losses"
   done

@@ -6,10 +6,14 @@
  * irq_handler_entry; elsewhere those wakings have no cause, which is said, not guessed. */
 #include "compat.bpf.h"
 #include "core.bpf.h"
+#include "handoff.bpf.h"
 
 #define NET_RX_SOFTIRQ 3
 #define TIMER_SOFTIRQ 1
 #define AF_INET 2
+
+#define SLEEP_TOO KF_TIMER_CLASSES /* process_timeout */
+#define QUOTA_SLACK (KF_TIMER_CLASSES + 1)
 
 static __always_inline void note(u32 level, u32 kind, u32 detail) {
   struct cause_register *r = this_causes();
@@ -20,17 +24,12 @@ static __always_inline void note(u32 level, u32 kind, u32 detail) {
   c->kind = kind;
 }
 
-/* The level that runs now: a hard interrupt hides the softirq below it. */
-static __always_inline struct cause *running(struct cause_register *r) {
-  if (r->level[LEVEL_HARD].kind) return &r->level[LEVEL_HARD];
-  if (r->level[LEVEL_SOFT].kind) return &r->level[LEVEL_SOFT];
-  return NULL;
-}
-
 static __always_inline u32 timer_class(u64 function) {
   for (u32 i = 1; i < KF_TIMER_CLASSES; i++)
     if (config.timer_functions[i] && function == config.timer_functions[i]) return i;
-  return function && function == config.timer_functions[KF_TIMER_CLASSES] ? KF_TIMER_SLEEP : KF_TIMER_OTHER;
+  if (function && function == config.timer_functions[SLEEP_TOO]) return KF_TIMER_SLEEP;
+  if (function && function == config.timer_functions[QUOTA_SLACK]) return KF_TIMER_QUOTA;
+  return KF_TIMER_OTHER;
 }
 
 SEC("tp_btf/irq_handler_entry")
@@ -70,12 +69,30 @@ int kf_hrtimer_entry(u64 *ctx) {
   c->kind = KF_CAUSE_HRTIMER;
   return 0;
 }
+/* The timer of a group's CPU quota has run: whoever was throttled may be runnable again, and no other tracepoint says so. */
+static __noinline int put_refill(struct hrtimer *timer) {
+  u64 of_timer = bpf_core_field_offset(((struct cfs_bandwidth *)NULL)->period_timer);
+  if ((u64)timer->function == config.timer_functions[QUOTA_SLACK])
+    of_timer = bpf_core_field_offset(((struct cfs_bandwidth *)NULL)->slack_timer);
+  u64 bandwidth = (u64)timer - of_timer;
+  u64 waiting = bandwidth + bpf_core_field_offset(((struct cfs_bandwidth *)NULL)->throttled_cfs_rq), first = 0;
+  bpf_probe_read_kernel(&first, sizeof(first), (void *)waiting); /* list_head.next: back to itself when it is empty */
+  struct slot s;
+  if (!kf_begin(&s, bpf_get_current_task_btf()->pid)) return 0;
+  s.out[0] = kf_word_generic(KF_GEN_REFILL, KF_REFILL_WORDS, s.dt, first != waiting);
+  s.out[1] = bandwidth - bpf_core_field_offset(((struct task_group *)NULL)->cfs_bandwidth);
+  kf_end(&s, KF_REFILL_WORDS);
+  return 0;
+}
+
 SEC("tp_btf/hrtimer_expire_exit")
 int kf_hrtimer_exit(u64 *ctx) {
   struct cause_register *r = this_causes();
   if (!r) return 0;
   struct cause *c = running(r);
   if (!c || c->kind != KF_CAUSE_HRTIMER) return 0;
+  if ((c->detail & 15) == KF_TIMER_QUOTA && bpf_core_field_exists(((struct task_group *)NULL)->cfs_bandwidth))
+    put_refill((struct hrtimer *)ctx[0]);
   c->words = 0;
   c->detail = KF_IPI_LOCAL_TIMER;
   c->kind = c == &r->level[LEVEL_HARD] ? KF_CAUSE_IPI : KF_CAUSE_SOFTIRQ;
@@ -94,27 +111,6 @@ int kf_timer_exit(u64 *ctx) {
   return 0;
 }
 
-static __always_inline struct gendisk *disk_of(struct request *rq) {
-  if (bpf_core_field_exists(((struct request_queue *)NULL)->disk)) return rq->q->disk;
-  return ((struct request___pre517 *)rq)->rq_disk;
-}
-
-SEC("tp_btf/block_rq_complete")
-int kf_block_complete(u64 *ctx) {
-  struct request *rq = (struct request *)ctx[0];
-  struct cause_register *r = this_causes();
-  struct cause *c = r ? running(r) : NULL;
-  if (!c) return 0;
-  struct gendisk *disk = disk_of(rq);
-  u32 major = disk ? disk->major : ~0u, minor = disk ? disk->first_minor : ~0u;
-  c->args[0] = rq->start_time_ns;
-  c->args[1] = rq->io_start_time_ns;
-  c->words = 2;
-  c->detail = major < 256 && minor < 512 ? major << 9 | minor : KF_DEV_UNKNOWN;
-  c->kind = KF_CAUSE_BLOCK;
-  return 0;
-}
-
 SEC("tp_btf/sk_data_ready")
 int kf_sk_data_ready(u64 *ctx) {
   struct sock *sk = (struct sock *)ctx[0];
@@ -124,22 +120,6 @@ int kf_sk_data_ready(u64 *ctx) {
   if (sk->__sk_common.skc_family != AF_INET) return 0;
   u32 here = sk->__sk_common.skc_rcv_saddr, there = sk->__sk_common.skc_daddr;
   c->detail = here == there || (there & 0xff) == 127 ? KF_NET_LOOPBACK : KF_NET_REMOTE; /* network byte order */
-  return 0;
-}
-
-SEC("tp_btf/workqueue_execute_start")
-int kf_work_start(u64 *ctx) {
-  struct work_struct *work = (struct work_struct *)ctx[0];
-  struct cause_register *r = this_causes();
-  if (!r) return 0;
-  r->work_function = (u64)work->func;
-  r->work_tid = bpf_get_current_task_btf()->pid;
-  return 0;
-}
-SEC("tp_btf/workqueue_execute_end")
-int kf_work_end(u64 *ctx) {
-  struct cause_register *r = this_causes();
-  if (r) r->work_tid = 0;
   return 0;
 }
 

@@ -10,6 +10,7 @@
 
 #define PF_KTHREAD 0x00200000
 #define PF_IO_WORKER 0x00000010
+#define PF_WQ_WORKER 0x00000020
 #define PF_USER_WORKER 0x00004000
 #define TASK_WAKING 0x200
 #define TASK_DEAD 0x80
@@ -26,11 +27,15 @@ static __always_inline u32 task_cpu(struct task_struct *task) {
   return ((struct task_struct___pre516 *)task)->cpu;
 }
 
-/* 6.18 marks tasks of a throttled cgroup. Older kernels: the counter of the run queue the task is on. */
+#define MAX_RT_PRIO 100
+
+/* 6.18 marks tasks of a throttled cgroup. Older kernels count, on the run queue of the task's group, how many of the groups
+ * above it are throttled; the queue is there for tasks of other scheduling classes as well. */
 static __always_inline u32 task_throttled(struct task_struct *task) {
   struct task_struct___throttled *t = (void *)task;
   if (bpf_core_field_exists(t->throttled)) return t->throttled;
-  return 0;
+  if (!bpf_core_field_exists(((struct cfs_rq *)NULL)->throttle_count) || task->prio < MAX_RT_PRIO) return 0;
+  return task->se.cfs_rq->throttle_count > 0;
 }
 
 /* bpf_rdonly_cast (6.2, a35b9af4ec2c) turns an address into a pointer that may be read directly; before it, a helper call

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* core.bpf.c - owns the maps and the configuration that core.bpf.h declares, and the flush program that a dump runs on
+/* core.bpf.c - owns the maps and the configuration that the headers declare, and the flush program that a dump runs on
  * every CPU so that nothing recent stays behind in a batch. */
 #include "compat.bpf.h"
 #include "core.bpf.h"
+#include "handoff.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -10,6 +11,10 @@ const volatile struct kf_config config = {};
 
 struct batches_map batches SEC(".maps");
 struct causes_map causes SEC(".maps");
+struct caps_map caps SEC(".maps");
+struct queued_works_map queued_works SEC(".maps");
+struct running_works_map running_works SEC(".maps");
+struct work_functions_map work_functions SEC(".maps");
 struct nested_map nesteds SEC(".maps");
 struct calls_map calls SEC(".maps");
 struct parked_map parked SEC(".maps");

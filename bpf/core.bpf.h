@@ -56,7 +56,7 @@ struct nested {
 };
 
 /* What a CPU is doing in interrupt context, one note per level, so that a hard interrupt does not wipe out what the softirq
- * it interrupted had noted; and which kworker runs which work. Kept by cause.bpf.c, copied by every waking. */
+ * it interrupted had noted. Kept by cause.bpf.c, copied by every waking. */
 struct cause {
   u32 kind; /* KF_CAUSE_* */
   u32 detail;
@@ -67,9 +67,6 @@ struct cause {
 enum { LEVEL_SOFT = 0, LEVEL_HARD = 1 };
 struct cause_register {
   struct cause level[2];
-  u64 work_function;
-  u32 work_tid; /* the note counts while this kworker is current */
-  u32 reserved;
 };
 
 struct causes_map {

@@ -6,6 +6,7 @@
  * dead branch. */
 #include "compat.bpf.h"
 #include "core.bpf.h"
+#include "handoff.bpf.h"
 #include "stack.bpf.h"
 
 static __always_inline bool in_scope(struct task_struct *a, struct task_struct *b) {
@@ -24,6 +25,69 @@ static __always_inline u64 park_call(u32 tid, bool dead) {
   return enter_ns;
 }
 
+static __always_inline u32 tid_at(u64 task_address) {
+  u32 tid = 0;
+  if (task_address) bpf_core_read(&tid, sizeof(tid), &((struct task_struct *)task_address)->pid);
+  return tid & KF_TID_MASK;
+}
+
+static __always_inline void put_lock_event(u32 tid, u32 kind, u64 lock, u32 owner) {
+  struct slot s;
+  if (!kf_begin(&s, tid)) return;
+  s.out[0] = kf_word_generic(KF_GEN_LOCK_WAIT, KF_LOCK_WAIT_WORDS, s.dt, owner | kind << 22);
+  s.out[1] = lock;
+  kf_end(&s, KF_LOCK_WAIT_WORDS);
+}
+
+static __always_inline bool waits_for_lock(struct task_struct *prev) {
+  struct task_struct___locks *t = (void *)prev;
+  return (bpf_core_field_exists(t->blocked_on) && t->blocked_on) ||
+         (bpf_core_field_exists(t->pi_blocked_on) && t->pi_blocked_on);
+}
+
+/* The two below are global functions, which the verifier looks at once and apart from their caller; the switch program
+ * would be too complex for it otherwise. At a switch the current task is the one that leaves. */
+
+/* The kernel lock that the current task is about to sleep on, and who holds it. The low bits of an owner's address are
+ * flags. */
+__noinline int tell_lock(u32 tid) {
+  struct task_struct___locks *t = (void *)bpf_get_current_task_btf();
+  if (bpf_core_field_exists(t->blocked_on)) {
+    struct mutex *mutex = t->blocked_on;
+    if (mutex) put_lock_event(tid, KF_LOCK_MUTEX, (u64)mutex, tid_at(mutex->owner.counter & ~7ULL));
+  }
+  if (bpf_core_field_exists(t->pi_blocked_on) && bpf_core_type_exists(struct rt_mutex_base)) {
+    struct rt_mutex_waiter *waiter = t->pi_blocked_on;
+    if (waiter) {
+      struct rt_mutex_base *lock = waiter->lock;
+      u64 owner = 0; /* copied: the verifier allows no arithmetic on a pointer it knows */
+      bpf_core_read(&owner, sizeof(owner), &lock->owner);
+      put_lock_event(tid, KF_LOCK_RT_MUTEX, (u64)lock, tid_at(owner & ~1ULL));
+    }
+  }
+  return 0;
+}
+
+/* Whose CPU quota is used up: the nearest throttled group above the current task. */
+__noinline int tell_throttle(u32 tid) {
+  struct task_struct *task = bpf_get_current_task_btf();
+  struct cfs_rq *queue = task->se.cfs_rq;
+  struct sched_entity *above = task->se.parent;
+  struct slot s;
+  if (!bpf_core_field_exists(queue->throttled)) return 0;
+  for (int depth = 0; depth < 8 && queue && !BPF_CORE_READ_BITFIELD(queue, throttled); depth++) {
+    if (!above) return 0;
+    queue = above->cfs_rq;
+    above = above->parent;
+  }
+  if (!queue || !kf_begin(&s, tid)) return 0;
+  s.out[0] = kf_word_generic(KF_GEN_THROTTLE, KF_THROTTLE_WORDS, s.dt, 0);
+  s.out[1] = (u64)queue->tg;
+  s.out[2] = queue->tg->css.cgroup->kn->id;
+  kf_end(&s, KF_THROTTLE_WORDS);
+  return 0;
+}
+
 SEC("tp_btf/sched_switch")
 int kf_sched_switch(u64 *ctx) {
   u32 preempt = (bool)ctx[0];
@@ -36,10 +100,14 @@ int kf_sched_switch(u64 *ctx) {
   struct slot s;
 
   if (!in_scope(prev, next)) return 0;
+  if (config.causes) { /* first, while the verifier has few states to follow through the rest */
+    if (unlikely(task_throttled(prev))) tell_throttle(prev_tid);
+    if (unlikely(waits_for_lock(prev))) tell_lock(prev_tid);
+  }
   struct batch *b = this_batch();
   if (!b) return 0;
   u64 now = bpf_ktime_get_boot_ns();
-  /* The stacks first: the verifier follows them once for every way that leads there. */
+  /* Then the stacks: the verifier follows them once for every way that leads there. */
   bool blocks = raw_state && !(raw_state & TASK_DEAD) && !preempt, has_stacks = false;
   if (config.stacks && blocks && prev_tid && is_target_noted(b, prev->tgid))
     has_stacks = take_stacks(ctx, SCRATCH_TASK, prev);
@@ -78,17 +146,17 @@ int kf_sched_switch(u64 *ctx) {
 }
 
 /* Cause kind, detail and words of a waking in this context; the words go to out. */
-static __always_inline u64 put_cause(u64 *out, u32 context, u32 waker_tid, u32 *words) {
+static __always_inline u64 put_cause(u64 *out, u32 context, u64 work, u32 *words) {
   *words = 0;
   if (!config.causes) return 0;
-  struct cause_register *causes = this_causes();
-  if (!causes) return 0;
   if (context == KF_CTX_TASK) {
-    if (causes->work_tid != waker_tid || !waker_tid) return 0;
-    out[0] = causes->work_function;
+    if (!work) return 0;
+    out[0] = work;
     *words = 1;
     return kf_pack_waking2(0, 0, 0, KF_CAUSE_WORK, 0, 1);
   }
+  struct cause_register *causes = this_causes();
+  if (!causes) return 0;
   struct cause *c = &causes->level[context == KF_CTX_HARDIRQ ? LEVEL_HARD : LEVEL_SOFT];
   if (!c->kind) return 0;
   out[0] = c->args[0];
@@ -114,10 +182,12 @@ int kf_sched_waking(u64 *ctx) {
     s64 nr = regs ? regs_nr(regs) : -1;
     if (nr >= 0) waker_nr = nr < KF_WAKER_BIG_NR ? nr : KF_WAKER_BIG_NR;
   }
+  u64 work = 0;
+  if (config.causes && context == KF_CTX_TASK && unlikely(waker->flags & PF_WQ_WORKER)) work = tell_work(waker->pid);
   if (!kf_begin(&s, waker->pid)) return 0;
   s.out[0] = kf_pack_waking(s.dt, wakee_tid, context, 0, task_cpu(wakee));
   u32 words;
-  u64 cause = put_cause(s.out + 2, context, waker->pid, &words);
+  u64 cause = put_cause(s.out + 2, context, work, &words);
   s.out[1] = kf_pack_waking2(0, waker_nr, wakee->prio, 0, 0, 0) | cause;
   if (!s.nested) {
     s.batch->wake_tid = wakee_tid;
@@ -143,7 +213,7 @@ int kf_sched_wakeup(u64 *ctx) {
   struct slot s;
 
   if (!b) return 0;
-  if (b->wake_tid == tid && !b->busy && tid) {
+  if (b->wake_tid == tid && !b->busy && tid && !task_throttled(wakee)) {
     b->busy = 1;
     barrier();
     u64 delay = cpu == bpf_get_smp_processor_id() ? 0 : bpf_ktime_get_boot_ns() - b->wake_ns;

@@ -90,19 +90,67 @@ struct sched_info {
 
 struct rq;
 
+typedef struct {
+  s64 counter;
+} atomic64_t;
+
+struct list_head {
+  struct list_head *next;
+};
+
+struct hrtimer_clock_base {
+  int clockid;
+};
+
+struct hrtimer {
+  s64 _softexpires;
+  int (*function)(struct hrtimer *);
+  struct hrtimer_clock_base *base;
+};
+
+struct cfs_bandwidth {
+  struct hrtimer period_timer;
+  struct hrtimer slack_timer;
+  struct list_head throttled_cfs_rq;
+};
+
+struct cgroup_subsys_state {
+  struct cgroup *cgroup;
+};
+
+struct task_group {
+  struct cgroup_subsys_state css;
+  struct cfs_bandwidth cfs_bandwidth;
+};
+
 struct cfs_rq {
   struct rq *rq;
+  struct task_group *tg;
+  bool throttled : 1;
   int throttle_count;
 };
 
 struct sched_entity {
   u64 sum_exec_runtime;
+  struct sched_entity *parent;
   struct cfs_rq *cfs_rq;
 };
 
 struct mm_struct {
   unsigned long start_code;
   unsigned long end_code;
+};
+
+struct mutex {
+  atomic64_t owner;
+};
+
+struct rt_mutex_base {
+  struct task_struct *owner;
+};
+
+struct rt_mutex_waiter {
+  struct rt_mutex_base *lock;
 };
 
 struct task_struct {
@@ -145,22 +193,17 @@ struct task_struct___throttled {
   bool throttled; /* since 6.18 */
 };
 
+struct task_struct___locks {
+  struct mutex *blocked_on; /* since 6.18 */
+  struct rt_mutex_waiter *pi_blocked_on;
+};
+
 struct irqaction {
   int irq;
 };
 
 struct timer_list {
   void (*function)(struct timer_list *);
-};
-
-struct hrtimer_clock_base {
-  int clockid;
-};
-
-struct hrtimer {
-  s64 _softexpires;
-  int (*function)(struct hrtimer *);
-  struct hrtimer_clock_base *base;
 };
 
 struct gendisk {
@@ -174,6 +217,9 @@ struct request_queue {
 
 struct request {
   struct request_queue *q;
+  u32 cmd_flags;
+  unsigned int __data_len;
+  u64 __sector;
   u64 start_time_ns;
   u64 io_start_time_ns;
 };

@@ -90,6 +90,7 @@ struct LossInfo {
   std::uint64_t inflight = 0;
   std::uint64_t window = 0;
   std::uint64_t stacks = 0;          // stacks without room; the events that name them are there
+  std::uint64_t capped = 0;          // block and signal events left out because there were too many
 };
 
 struct ProgramCost {
@@ -110,6 +111,12 @@ struct ProcessInfo {  // of target processes: what only /proc knows
   std::string exe;
 };
 
+// A function of the kernel that events refer to by its address.
+struct KernelFunction {
+  std::uint64_t address = 0;
+  std::string name;
+};
+
 struct DumpMeta {
   HostInfo host;
   ClockReading clocks;       // read once when the dump was written; converts every time in the file
@@ -119,6 +126,7 @@ struct DumpMeta {
   LossInfo losses;
   OwnCost cost;
   std::vector<ProcessInfo> targets;
+  std::vector<KernelFunction> functions;  // of WorkEvents, as far as the kernel gives addresses away
   std::uint64_t dump_number = 0;  // of this recorder run, from 1
 };
 

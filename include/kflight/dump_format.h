@@ -205,6 +205,7 @@ KF_ASSERT_SIZE(struct kf_base_stack, 32);
 #define KF_LOSS_INFLIGHT 4  /* no room for the start of a call: its duration is unknown */
 #define KF_LOSS_ITER 5      /* a thread was missed by a snapshot */
 #define KF_LOSS_STACK 6     /* no room for a stack: events name it, or say that they lost it */
+#define KF_LOSS_CAPPED 7    /* block and signal events beyond what a CPU may write; no others are missing */
 
 struct kf_loss {
   kf_u32 kind;

@@ -129,6 +129,62 @@ struct SyscallOpenEvent : EventHead {
   std::uint64_t enter_ns = 0;
 };
 
+// A step of a request to a block device; in task context `tid` takes it: at an insert, or an issue without one before it,
+// the submitter.
+struct BlockEvent : EventHead {
+  std::uint8_t phase = KF_BLOCK_INSERT;  // KF_BLOCK_*
+  std::uint8_t op = 0;                   // REQ_OP_* of include/linux/blk_types.h
+  std::uint8_t ctx = KF_CTX_TASK;
+  bool failed = false;
+  std::uint64_t request = 0;  // the same for all steps of one request, reused after its completion
+  std::uint32_t dev = 0;      // major << 20 | minor
+  std::uint32_t bytes = 0;
+  std::uint64_t sector = 0;   // of 512 bytes
+};
+
+// The kworker `tid` executes a work item that is about to wake somebody or to hand a request to a device.
+struct WorkEvent : EventHead {
+  std::uint64_t function = 0;   // address; DumpMeta::functions has the names
+  std::uint64_t started_ns = 0;
+  std::uint64_t queued_ns = 0;  // 0: not known, and nothing below
+  std::uint32_t queuer_tid = 0; // current task when it was queued: the queuer, when ctx is a task's
+  std::uint8_t ctx = KF_CTX_TASK;
+  std::uint16_t queue_cpu = 0;  // where it was queued
+  std::uint16_t queuer_nr = KF_WAKER_NO_SYS;
+  std::uint8_t cause = KF_CAUSE_NONE;  // of an interrupt that queued it, as in WakingEvent
+  std::uint32_t cause_detail = 0;
+  std::array<std::uint64_t, 2> cause_args{};
+};
+
+// `tid` sends a signal, when ctx is a task's. Whom it woke was woken just before.
+struct SignalEvent : EventHead {
+  std::uint32_t target_tid = 0;
+  std::uint32_t target_tgid = 0;
+  std::uint8_t signal = 0;
+  std::uint8_t result = 0;  // 0 delivered, 1 ignored, 2 pending already, 3 and 4 lost
+  std::uint8_t ctx = KF_CTX_TASK;
+  bool to_process = false;  // any of its threads may take it
+};
+
+// `tid` is about to block on a lock inside the kernel.
+struct LockWaitEvent : EventHead {
+  std::uint32_t owner_tid = 0;  // 0: not known
+  std::uint8_t lock_kind = 0;   // KF_LOCK_*
+  std::uint64_t lock = 0;
+};
+
+// `tid` is about to leave the CPU because its group's CPU quota is used up.
+struct ThrottleEvent : EventHead {
+  std::uint64_t group = 0;      // repeated by the group's RefillEvent
+  std::uint64_t cgroup_id = 0;
+};
+
+// A group has CPU quota again.
+struct RefillEvent : EventHead {
+  std::uint64_t group = 0;
+  bool some_wait = false;  // not for all its CPUs
+};
+
 // Where stack_tid was: when it left the CPU to wait (ts_ns is its switch's), when it woke somebody (ts_ns is the
 // waking's), or while it ran. The stacks are in Dump::stacks(), under these ids; 0: there is none.
 struct StackEvent : EventHead {
@@ -154,7 +210,8 @@ struct UnknownEvent : EventHead {
 };
 
 using Event = std::variant<SwitchEvent, WakingEvent, WakeupEvent, MigrateEvent, ForkEvent, ExecEvent, ExitEvent,
-                           RenameEvent, SyscallEvent, SyscallOpenEvent, StackEvent, LossEvent, UnknownEvent>;
+                           RenameEvent, SyscallEvent, SyscallOpenEvent, BlockEvent, WorkEvent, SignalEvent, LockWaitEvent,
+                           ThrottleEvent, RefillEvent, StackEvent, LossEvent, UnknownEvent>;
 
 inline const EventHead& head(const Event& event) {
   return std::visit([](const auto& e) -> const EventHead& { return e; }, event);

@@ -94,6 +94,12 @@ KF_ASSERT_SIZE(struct kf_chunk, 56);
 #define KF_GEN_EXIT 4
 #define KF_GEN_RENAME 5
 #define KF_GEN_SYSCALL_OPEN 6
+#define KF_GEN_BLOCK 7
+#define KF_GEN_WORK 8
+#define KF_GEN_SIGNAL 9
+#define KF_GEN_LOCK_WAIT 10
+#define KF_GEN_THROTTLE 11
+#define KF_GEN_REFILL 12
 #define KF_GEN_STACK 16
 
 /* Layout of a compact first word: kind 4 | dt 20 | payload 40. Of a generic one: 15 | kind 8 | words 6 | dt 20 |
@@ -300,6 +306,7 @@ KF_INLINE kf_u64 kf_pack_prio(kf_u32 prev_prio, kf_u32 next_prio, kf_u32 prev_po
 #define KF_TIMER_QUOTA 5u      /* the period of a cgroup's CPU quota begins */
 #define KF_TIMER_WORK 6u       /* delayed work */
 #define KF_TIMER_CLASSES 7
+#define KF_TIMER_FUNCTIONS 9   /* known handlers: one per class, a second KF_TIMER_SLEEP, a second KF_TIMER_QUOTA */
 
 #define KF_DEV_UNKNOWN 0x1ffffu
 #define KF_NET_UNKNOWN 0u      /* no socket was told yet */
@@ -457,6 +464,51 @@ KF_INLINE kf_u64 kf_pack_top(kf_u32 offset_words, kf_u64 address) {
 KF_INLINE kf_u32 kf_top_offset_words(kf_u64 w) { return (kf_u32)(w >> 57); }
 KF_INLINE kf_u64 kf_top_address(kf_u64 w) { return w & 0x1ffffffffffffffULL; }
 
+/* Generic kinds that go with the cause register (kf_config.causes): what a waking alone cannot say.
+ * BLOCK (4 words), a step of a request to a block device: payload phase 2 (KF_BLOCK_*) | operation 8 (REQ_OP_*, low bits of
+ *   cmd_flags) | context 2 | failed 1; word 1: address of the request, its identity while it is in flight; word 2: bytes 32
+ *   | minor 20 | major 12; word 3: sector. In task context the lane's current task does it: at an insert, or an issue
+ *   without one, the submitter. No more than KF_CAPPED_PER_SLICE of these and of SIGNAL per CPU and KF_CAP_SLICE_NS; the
+ *   rest is counted (kf_cap.capped).
+ * WORK (7 words), a kworker's work item that is about to wake somebody or to hand a request to a device, once per
+ *   execution, just before that event; the kworker is the lane's current task: payload queuer tid 22 | context of the
+ *   queuing 2 | queuing known 1; word 1: address of the work function; word 2: ns since the execution began; word 3: ns since
+ *   it was queued; word 4: as kf_pack_waking2, of the queuing: its CPU instead of the delay, the queuer's syscall, cause kind,
+ *   detail and words; words 5, 6: those cause words.
+ * SIGNAL (2 words), sent, after whatever it woke: payload target tid 22 | context 2 | to the process 1; word 1: number 8 |
+ *   result 8 (KF_SIGNAL_*) | unused 16 | target tgid 32. In task context the lane's current task is the sender.
+ * LOCK_WAIT (2 words), just before the SWITCH of a task that blocks on a lock inside the kernel: payload owner tid 22 (0: not
+ *   known) | lock kind 2 (KF_LOCK_*); word 1: address of the lock.
+ * THROTTLE (3 words), just before the SWITCH of a task whose cgroup is out of CPU quota: payload 0; word 1: the group whose
+ *   quota it is, as an address that only REFILL repeats; word 2: cgroup id.
+ * REFILL (2 words), that group has quota again: payload 1 when some of its run queues have to wait on; word 1: the group. */
+#define KF_BLOCK_WORDS 4
+#define KF_WORK_WORDS 7
+#define KF_SIGNAL_WORDS 2
+#define KF_LOCK_WAIT_WORDS 2
+#define KF_THROTTLE_WORDS 3
+#define KF_REFILL_WORDS 2
+
+#define KF_BLOCK_INSERT 0u    /* into the I/O scheduler's queue */
+#define KF_BLOCK_ISSUE 1u     /* to the driver */
+#define KF_BLOCK_COMPLETE 2u
+#define KF_BLOCK_FAILED (1u << 12)
+#define KF_WORK_QUEUE_KNOWN (1u << 24)
+#define KF_SIGNAL_GROUP (1u << 24)
+#define KF_SIGNAL_DELIVERED 0u /* enum of include/trace/events/signal.h */
+#define KF_LOCK_MUTEX 1u
+#define KF_LOCK_RT_MUTEX 2u    /* a PI futex, or any lock of a PREEMPT_RT kernel */
+
+#define KF_CAP_SLICE_NS 10000000ULL
+#define KF_CAPPED_PER_SLICE 200u
+
+KF_INLINE kf_u64 kf_pack_block(kf_u64 dt, kf_u32 phase, kf_u32 op, kf_u32 context, kf_u32 failed) {
+  return kf_word_generic(KF_GEN_BLOCK, KF_BLOCK_WORDS, dt, phase | (op & 0xff) << 2 | context << 10 | failed << 12);
+}
+KF_INLINE kf_u64 kf_block_device(kf_u32 bytes, kf_u32 major, kf_u32 minor) {
+  return (kf_u64)bytes | (kf_u64)(minor & 0xfffff) << 32 | (kf_u64)(major & 0xfff) << 52;
+}
+
 /* ------------------------------------------------------------------ control ring
  * Rare records that need the recorder's attention at once. One fixed size, type first. */
 #define KF_CTL_SYSCALL 1     /* a trigger rule matched a finished call of the target */
@@ -560,11 +612,13 @@ struct kf_config {
   kf_u32 parked_slots;        /* a power of two; 0: this kernel has no compare-and-swap in BPF (5.12), use the hash map */
   kf_u32 stack_frames;        /* as many as a stack may have here, at most KF_STACK_FRAMES */
   kf_u32 sample_hz;           /* on-CPU samples of the target per second and CPU; 0: none */
+  kf_u32 block_has_queue;     /* kernel: block_rq_insert and block_rq_issue have the queue as first argument (before 5.11) */
+  kf_u32 reserved;
   /* Addresses of per-CPU variables minus that of the same CPU's run queue. */
   kf_s64 preempt_count_delta;
   kf_s64 current_task_delta;
-  kf_u64 timer_functions[KF_TIMER_CLASSES + 1]; /* by KF_TIMER_*: addresses of timer handlers, 0 where not known; the
-                                                    last one is process_timeout, a second KF_TIMER_SLEEP */
+  kf_u64 timer_functions[KF_TIMER_FUNCTIONS]; /* addresses of timer handlers by KF_TIMER_*, 0 where not known; then
+                                                  process_timeout (SLEEP) and sched_cfs_slack_timer (QUOTA) */
   struct kf_rule rules[KF_RULES_MAX];
   kf_u8 sys_args[KF_SYS_TABLE];       /* KF_ARGS_* per native call */
   kf_u8 rules_of_nr[KF_SYS_TABLE];    /* bit set of the rules that apply to a native call */
@@ -594,6 +648,15 @@ struct kf_parked_call {
   kf_u64 enter_ns;  /* 0: not in a call */
 };
 KF_ASSERT_SIZE(struct kf_parked_call, 16);
+
+/* Per CPU: how many capped events (BLOCK, SIGNAL) it may still write in this slice of time. */
+struct kf_cap {
+  kf_u64 slice_ns;  /* when the slice began */
+  kf_u32 left;
+  kf_u32 reserved;
+  kf_u64 capped;    /* events left out so far */
+};
+KF_ASSERT_SIZE(struct kf_cap, 24);
 
 /* Losses that are not a lane's: counted in the BPF object's memory, read by the recorder. */
 struct kf_counters {

@@ -202,6 +202,26 @@ class ChunkBuilder {
     rest.insert(rest.end(), packed, packed + n);
     return generic(KF_GEN_SYSCALL_OPEN, 0, rest);
   }
+  ChunkBuilder& block(kf_u32 phase, kf_u32 op, kf_u64 request, kf_u32 bytes, kf_u64 sector, kf_u32 major = 254,
+                      kf_u32 minor = 0, kf_u32 ctx = KF_CTX_TASK) {
+    const kf_u64 dt = step();
+    words_.insert(words_.end(),
+                  {kf_pack_block(dt, phase, op, ctx, 0), request, kf_block_device(bytes, major, minor), sector});
+    return count();
+  }
+  ChunkBuilder& work(kf_u64 function, Nanos running_for, Nanos queued_for, kf_u32 queuer, kf_u32 queue_cpu) {
+    return generic(KF_GEN_WORK, queuer | KF_WORK_QUEUE_KNOWN,
+                   {function, ns(running_for), ns(queued_for),
+                    kf_pack_waking2(queue_cpu, KF_WAKER_NO_SYS, 0, KF_CAUSE_BLOCK, 7, 2), 11, 12});
+  }
+  ChunkBuilder& signal(kf_u32 target, kf_u32 number, kf_u32 target_tgid) {
+    return generic(KF_GEN_SIGNAL, target | KF_SIGNAL_GROUP, {number | kf_u64{target_tgid} << 32});
+  }
+  ChunkBuilder& lock_wait(kf_u32 owner, kf_u64 lock) {
+    return generic(KF_GEN_LOCK_WAIT, owner | KF_LOCK_MUTEX << 22, {lock});
+  }
+  ChunkBuilder& throttle(kf_u64 group, kf_u64 cgroup_id) { return generic(KF_GEN_THROTTLE, 0, {group, cgroup_id}); }
+  ChunkBuilder& refill(kf_u64 group, bool some_wait) { return generic(KF_GEN_REFILL, some_wait, {group}); }
   ChunkBuilder& stack(kf_u32 tid, kf_u32 role, kf_u64 kernel, kf_u64 user, kf_u32 lost = 0) {
     return generic(KF_GEN_STACK, tid | role << KF_TID_BITS | lost, {kernel, user});
   }

@@ -160,6 +160,80 @@ TraceBuilder& TraceBuilder::returns(const char* call, std::uint64_t enter_ns, st
   return *this;
 }
 
+TraceBuilder& TraceBuilder::caused_waking(std::uint32_t tid, std::uint8_t ctx, std::uint8_t cause, std::uint32_t detail,
+                                          std::array<std::uint64_t, 2> args) {
+  auto e = event<WakingEvent>();
+  e.wakee = tid;
+  e.ctx = ctx;
+  e.cause = cause;
+  e.cause_detail = detail;
+  e.cause_words = 2;
+  e.cause_args = args;
+  events_.push_back(e);
+  return *this;
+}
+
+TraceBuilder& TraceBuilder::block(std::uint8_t phase, std::uint64_t request, const BlockSpec& spec) {
+  auto e = event<BlockEvent>();
+  e.phase = phase;
+  e.request = request;
+  e.op = spec.op;
+  e.ctx = spec.ctx;
+  e.bytes = spec.bytes;
+  e.dev = spec.dev;
+  events_.push_back(e);
+  return *this;
+}
+
+TraceBuilder& TraceBuilder::work(std::uint64_t function, std::uint64_t started_ns, const QueueSpec& queued) {
+  auto e = event<WorkEvent>();
+  e.function = function;
+  e.started_ns = started_ns;
+  e.queued_ns = queued.at_ns;
+  e.queuer_tid = queued.by;
+  e.queue_cpu = queued.cpu;
+  e.ctx = queued.ctx;
+  e.cause = queued.cause;
+  e.cause_detail = queued.detail;
+  e.cause_args = queued.args;
+  events_.push_back(e);
+  return *this;
+}
+
+TraceBuilder& TraceBuilder::signal(std::uint32_t target, std::uint8_t number, std::uint32_t target_tgid) {
+  auto e = event<SignalEvent>();
+  e.target_tid = target;
+  e.target_tgid = target_tgid == 0 ? target : target_tgid;
+  e.to_process = target_tgid != 0;
+  e.signal = number;
+  events_.push_back(e);
+  return *this;
+}
+
+TraceBuilder& TraceBuilder::lock_wait(std::uint32_t owner, std::uint8_t kind) {
+  auto e = event<LockWaitEvent>();
+  e.owner_tid = owner;
+  e.lock_kind = kind;
+  e.lock = 0xffff888000001000;
+  events_.push_back(e);
+  return *this;
+}
+
+TraceBuilder& TraceBuilder::throttle(std::uint64_t group) {
+  auto e = event<ThrottleEvent>();
+  e.group = group;
+  events_.push_back(e);
+  return *this;
+}
+
+TraceBuilder& TraceBuilder::refill(std::uint64_t group, bool some_wait) {
+  auto e = event<RefillEvent>();
+  e.group = group;
+  e.some_wait = some_wait;
+  events_.push_back(e);
+  return *this;
+}
+
 TraceBuilder& TraceBuilder::loss(std::uint64_t from_ns, std::uint64_t count) {
   auto e = event<LossEvent>();
   e.from_ns = from_ns;

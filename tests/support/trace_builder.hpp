@@ -38,6 +38,24 @@ struct WakeSpec {
   std::uint16_t queue_cpu = model::kNoCpu;
 };
 
+struct BlockSpec {
+  std::uint8_t op = 1;  // write
+  std::uint8_t ctx = KF_CTX_TASK;
+  std::uint32_t bytes = 4096;
+  std::uint32_t dev = 254u << 20;
+};
+
+// How a work item was queued; at_ns 0: nobody saw it.
+struct QueueSpec {
+  std::uint64_t at_ns = 0;
+  std::uint32_t by = 0;
+  std::uint16_t cpu = 0;
+  std::uint8_t ctx = KF_CTX_TASK;
+  std::uint8_t cause = KF_CAUSE_NONE;
+  std::uint32_t detail = 0;
+  std::array<std::uint64_t, 2> args{};
+};
+
 class TraceBuilder {
  public:
   TraceBuilder& at(std::uint64_t ns) {
@@ -64,6 +82,15 @@ class TraceBuilder {
   TraceBuilder& fork(std::uint32_t child, std::uint32_t child_tgid);
   TraceBuilder& exec(std::uint32_t new_tid, std::uint32_t old_tid, const char* comm);
   TraceBuilder& returns(const char* call, std::uint64_t enter_ns, std::int64_t ret);
+  // What goes with the cause register. A waking whose cause travels on the wire, as bpf/cause.bpf.c notes it:
+  TraceBuilder& caused_waking(std::uint32_t tid, std::uint8_t ctx, std::uint8_t cause, std::uint32_t detail,
+                              std::array<std::uint64_t, 2> args = {});
+  TraceBuilder& block(std::uint8_t phase, std::uint64_t request, const BlockSpec& spec = {});
+  TraceBuilder& work(std::uint64_t function, std::uint64_t started_ns, const QueueSpec& queued);
+  TraceBuilder& signal(std::uint32_t target, std::uint8_t number, std::uint32_t target_tgid = 0);
+  TraceBuilder& lock_wait(std::uint32_t owner, std::uint8_t kind = KF_LOCK_MUTEX);
+  TraceBuilder& throttle(std::uint64_t group);
+  TraceBuilder& refill(std::uint64_t group, bool some_wait = false);
   TraceBuilder& loss(std::uint64_t from_ns, std::uint64_t count);
   std::uint32_t request(const model::BlockRequest& request);
 
@@ -85,7 +112,7 @@ class TraceBuilder {
   }
   kf_base_task& base(std::uint32_t tid);
 
-  struct Caused {  // a waking whose cause the wire cannot carry yet
+  struct Caused {  // a waking whose cause is given as the model has it
     std::size_t before_event;
     model::WakeFact fact;
   };

@@ -61,6 +61,7 @@ class Summer {
   void add(const Leaf& leaf);
   void add_self(const Leaf& leaf, std::uint64_t ns);
   RowKey row_key(const Leaf& leaf);
+  bool knows_operation(std::uint32_t request) const;
   std::uint32_t node_of(const Leaf& leaf);
   std::uint32_t node_of_hop(std::uint32_t hop);
   std::uint32_t node(std::uint32_t parent, std::uint32_t hop, ThreadId next, const Who& end);
@@ -79,6 +80,11 @@ class Summer {
   std::vector<std::uint32_t> last_hop_;  // by node: a wait with several leaves at its end is one span
 };
 
+bool Summer::knows_operation(std::uint32_t request) const {
+  return request != kNone &&
+         (timeline_.block_requests()[request].bytes != 0 || timeline_.block_requests()[request].op != 0);
+}
+
 void Summer::add(const Leaf& leaf) {
   const std::uint64_t ns = leaf.length_ns();
   const auto category = static_cast<std::size_t>(leaf.category);
@@ -92,6 +98,7 @@ void Summer::add(const Leaf& leaf) {
   line.who = leaf.who;
   line.category = leaf.category;
   line.detail = leaf.detail;
+  line.by_op |= leaf.hop != kNone && knows_operation(explanation_.hops[leaf.hop].request);
   line.ns += ns;
   ++line.count;
   line.longest_ns = std::max(line.longest_ns, ns);

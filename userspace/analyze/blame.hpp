@@ -20,7 +20,8 @@ using NanosByCategory = std::array<std::uint64_t, kCategories>;
 struct BlameLine {
   Who who;
   Category category = Category::kUnknown;
-  std::uint32_t detail = 0;  // system call of kCpuSys
+  std::uint32_t detail = 0;  // as in Leaf
+  bool by_op = false;        // of a disk: the operation in detail is known
   std::uint64_t ns = 0;
   std::uint64_t count = 0;
   std::uint64_t longest_ns = 0;

@@ -57,9 +57,11 @@ void show(const Event& event, const Invariants& invariants) {
       [&](const ExitEvent& e) { each(&Invariant::on_exit, e); },
       [&](const SyscallEvent& e) { each(&Invariant::on_syscall, e); },
       [&](const SyscallOpenEvent& e) { each(&Invariant::on_syscall_open, e); }, [&](const MigrateEvent& e) { any(e); },
-      [&](const ExecEvent& e) { any(e); }, [&](const RenameEvent& e) { any(e); },
-      [&](const StackEvent& e) { each(&Invariant::on_stack, e); }, [&](const UnknownEvent& e) { any(e); },
-      [](const LossEvent&) {});
+      [&](const ExecEvent& e) { any(e); }, [&](const RenameEvent& e) { any(e); }, [&](const BlockEvent& e) { any(e); },
+      [&](const WorkEvent& e) { any(e); }, [&](const SignalEvent& e) { any(e); },
+      [&](const LockWaitEvent& e) { any(e); }, [&](const ThrottleEvent& e) { any(e); },
+      [&](const RefillEvent& e) { any(e); }, [&](const StackEvent& e) { each(&Invariant::on_stack, e); },
+      [&](const UnknownEvent& e) { any(e); }, [](const LossEvent&) {});
 }
 
 void settle(InvariantReport& report) {

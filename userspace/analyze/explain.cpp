@@ -24,7 +24,7 @@ Quality worse(Quality a, Quality b) { return std::max(a, b); }
 class Walk {
  public:
   Walk(const model::Trace& trace, Explanation& out)
-      : trace_(trace), timeline_(trace.timeline()), judge_(timeline_), out_(out) {}
+      : trace_(trace), timeline_(trace.timeline()), judge_(trace), out_(out) {}
 
   void run() {
     todo_.push_back({out_.thread, out_.begin_ns, out_.end_ns, kNone, 0, Quality::kExact});
@@ -54,9 +54,16 @@ class Walk {
   void runnable(const Piece& piece, Quality quality);
   void queued(const model::QueuePiece& queue, Quality quality);
   void blocked(const Piece& piece, Quality quality);
-  void disk(const Piece& piece, const WaitEnd& end, Quality quality, std::uint32_t hop);
+  void ended(const Piece& piece, const WaitEnd& end, Quality quality);
+  void disk(const Piece& piece, const WaitEnd& end, Quality quality);
+  void before_submit(const Piece& piece, const WaitEnd& end, Quality quality, std::uint32_t hop);
+  void worked(const Piece& piece, const WaitEnd& end, Quality quality);
+  void work_delay(const Piece& piece, std::uint32_t work, Quality quality);
+  void softirqd(const Piece& piece, const WaitEnd& end, Quality quality);
+  void stopped(const Piece& piece, Quality quality);
   void timer(const Piece& piece, const WaitEnd& end, Quality quality, std::uint32_t hop);
   void not_born(const Piece& piece);
+  void follow_or_circle(ThreadId next, const Piece& piece, Quality quality);
   bool follow(ThreadId next, std::uint64_t begin_ns, std::uint64_t end_ns, std::uint32_t interval, Quality quality);
   bool on_chain(ThreadId id) const;
   std::uint32_t add_hop(std::uint32_t interval, ThreadId next);
@@ -100,7 +107,7 @@ void Walk::visit(const Piece& piece) {
       return leaf(piece.begin_ns, piece.end_ns, Category::kCpuQuota, {Who::Kind::kCgroup, at_.thread}, quality,
                   at_.hop);
     case State::kStopped:
-      return leaf(piece.begin_ns, piece.end_ns, Category::kStopped, self(), quality, at_.hop);
+      return stopped(piece, quality);
     case State::kUnknown:
     case State::kExited:
       return leaf(piece.begin_ns, piece.end_ns, Category::kUnknown, self(), Quality::kUnknown, at_.hop);
@@ -162,36 +169,117 @@ void Walk::queued(const model::QueuePiece& queue, Quality quality) {
   }
 }
 
-void Walk::blocked(const Piece& piece, Quality quality) {
-  const WaitEnd end = judge_.judge(at_.thread, piece.index);
-  quality = worse(quality, end.quality);
-  if (end.kind == WaitEnd::Kind::kThread) {
-    if (follow(end.waker, piece.begin_ns, piece.end_ns, piece.index, quality)) return;
-    ++out_.cycles;
-    return leaf(piece.begin_ns, piece.end_ns, Category::kUnknown, self(), Quality::kUnknown,
-                add_hop(piece.index, model::kNoThread));
+// By whoever sent the signal; a tracer is whoever let it go on.
+void Walk::stopped(const Piece& piece, Quality quality) {
+  const Thread& thread = timeline_.thread(at_.thread);
+  const Interval& interval = thread.intervals[piece.index];
+  const model::IntervalNote* note = thread.note_of(interval);
+  Who who = self();
+  if (note && note->other < model::kIdleThread) {
+    who.id = note->other;
+  } else if (interval.detail == KF_ST_TRACED && interval.wake != kNone &&
+             timeline_.wake(interval.wake).waker < model::kIdleThread) {
+    who.id = timeline_.wake(interval.wake).waker;
+    quality = worse(quality, Quality::kInferred);
   }
-  const std::uint32_t hop = add_hop(piece.index, model::kNoThread);
-  if (end.kind == WaitEnd::Kind::kDisk) return disk(piece, end, quality, hop);
-  if (end.kind == WaitEnd::Kind::kTimer) return timer(piece, end, quality, hop);
-  leaf(piece.begin_ns, piece.end_ns, end.category, end.who, quality, hop);
+  leaf(piece.begin_ns, piece.end_ns, Category::kStopped, who, quality, at_.hop);
 }
 
-// Cut at the request's own times. Before it was queued it was being prepared: by another thread where that is known.
-void Walk::disk(const Piece& piece, const WaitEnd& end, Quality quality, std::uint32_t hop) {
-  const model::BlockRequest& request = *end.request;
+void Walk::blocked(const Piece& piece, Quality quality) {
+  const WaitEnd end = judge_.judge(at_.thread, piece.index);
+  ended(piece, end, worse(quality, end.quality));
+}
+
+void Walk::ended(const Piece& piece, const WaitEnd& end, Quality quality) {
+  if (piece.begin_ns >= piece.end_ns) return;
+  switch (end.kind) {
+    case WaitEnd::Kind::kThread:
+      return follow_or_circle(end.waker, piece, quality);
+    case WaitEnd::Kind::kWork:
+      return worked(piece, end, quality);
+    case WaitEnd::Kind::kSoftirqd:
+      return softirqd(piece, end, quality);
+    case WaitEnd::Kind::kDisk:
+      return disk(piece, end, quality);
+    case WaitEnd::Kind::kTimer:
+      return timer(piece, end, quality, add_hop(piece.index, model::kNoThread));
+    case WaitEnd::Kind::kLeaf:
+      return leaf(piece.begin_ns, piece.end_ns, end.category, end.who, quality, add_hop(piece.index, model::kNoThread));
+  }
+}
+
+void Walk::follow_or_circle(ThreadId next, const Piece& piece, Quality quality) {
+  if (follow(next, piece.begin_ns, piece.end_ns, piece.index, quality)) return;
+  ++out_.cycles;
+  leaf(piece.begin_ns, piece.end_ns, Category::kUnknown, self(), Quality::kUnknown,
+       add_hop(piece.index, model::kNoThread));
+}
+
+// Cut at the request's own times.
+void Walk::disk(const Piece& piece, const WaitEnd& end, Quality quality) {
+  const model::BlockRequest& request = timeline_.block_requests()[end.request];
   const auto within = [&piece](std::uint64_t t_ns, std::uint64_t least_ns) {
     return std::clamp(t_ns, least_ns, piece.end_ns);
   };
   const std::uint64_t queued_ns = within(request.queued_ns, piece.begin_ns);
   const std::uint64_t issued_ns = within(request.issued_ns, queued_ns);
   const std::uint64_t completed_ns = request.completed_ns == 0 ? piece.end_ns : within(request.completed_ns, issued_ns);
+  const std::uint32_t hop = add_hop(piece.index, model::kNoThread);
+  out_.hops[hop].request = end.request;
+  const std::uint32_t op = request.op;
+  before_submit({piece.begin_ns, queued_ns, piece.state, piece.index}, end, quality, hop);
+  leaf(queued_ns, issued_ns, Category::kDiskQueue, end.who, quality, hop, model::kNoCpu, op);
+  leaf(issued_ns, completed_ns, Category::kDiskService, end.who, quality, hop, model::kNoCpu, op);
+  leaf(completed_ns, piece.end_ns, Category::kDiskCompletion, end.who, quality, hop, model::kNoCpu, op);
+}
+
+// Before it was queued, a request was being prepared: by another thread, where that is known, or held back by a
+// cgroup's I/O limit until a kworker let it go.
+void Walk::before_submit(const Piece& piece, const WaitEnd& end, Quality quality, std::uint32_t hop) {
+  if (piece.begin_ns >= piece.end_ns) return;
+  const model::BlockRequest& request = timeline_.block_requests()[end.request];
   const bool by_other = request.submitter < model::kIdleThread && request.submitter != at_.thread;
-  if (!by_other || !follow(request.submitter, piece.begin_ns, queued_ns, piece.index, quality))
-    leaf(piece.begin_ns, queued_ns, Category::kDiskBeforeSubmit, end.who, quality, hop);
-  leaf(queued_ns, issued_ns, Category::kDiskQueue, end.who, quality, hop);
-  leaf(issued_ns, completed_ns, Category::kDiskService, end.who, quality, hop);
-  leaf(completed_ns, piece.end_ns, Category::kDiskCompletion, end.who, quality, hop);
+  const bool held_back = request.work != kNone && trace_.function_name(timeline_.works()[request.work].function) ==
+                                                      "blk_throtl_dispatch_work_fn";
+  if (by_other && held_back)
+    return leaf(piece.begin_ns, piece.end_ns, Category::kDiskQueue, end.who, quality, hop, model::kNoCpu,
+                request.op | kHeldBack);
+  if (by_other && follow(request.submitter, piece.begin_ns, piece.end_ns, piece.index, quality)) return;
+  leaf(piece.begin_ns, piece.end_ns, Category::kDiskBeforeSubmit, end.who, quality, hop, model::kNoCpu, request.op);
+}
+
+// A work item did it: until it was queued that is whoever queued it, then the delay until a kworker took it, then what
+// the kworker did.
+void Walk::worked(const Piece& piece, const WaitEnd& end, Quality quality) {
+  const model::WorkRun& work = timeline_.works()[end.work];
+  const bool known = work.queued.ts_ns != 0;
+  const std::uint64_t started_ns = std::clamp(work.started_ns, piece.begin_ns, piece.end_ns);
+  const std::uint64_t queued_ns = known ? std::clamp(work.queued.ts_ns, piece.begin_ns, started_ns) : piece.begin_ns;
+  const auto first_hop = static_cast<std::uint32_t>(out_.hops.size());
+  const WaitEnd queuing = judge_.judge_queuing(work);
+  ended({piece.begin_ns, queued_ns, piece.state, piece.index}, queuing, worse(quality, queuing.quality));
+  work_delay({queued_ns, started_ns, piece.state, piece.index}, end.work,
+             known ? quality : worse(quality, Quality::kInferred));
+  if (started_ns < piece.end_ns)
+    follow_or_circle(work.worker, {started_ns, piece.end_ns, piece.state, piece.index}, quality);
+  for (std::size_t hop = first_hop; hop < out_.hops.size(); ++hop) out_.hops[hop].work = end.work;
+}
+
+// Split by what the kworker did instead.
+void Walk::work_delay(const Piece& piece, std::uint32_t work, Quality quality) {
+  if (piece.begin_ns >= piece.end_ns) return;
+  const std::uint32_t hop = add_hop(piece.index, model::kNoThread);
+  const Who who{Who::Kind::kWork, timeline_.works()[work].first_of_function};
+  auto cursor = timeline_.pieces(timeline_.works()[work].worker, piece.begin_ns, piece.end_ns);
+  for (Piece meanwhile; cursor.next(meanwhile);)
+    leaf(meanwhile.begin_ns, meanwhile.end_ns, Category::kWorkqueue, who, quality, hop, model::kNoCpu,
+         static_cast<std::uint32_t>(meanwhile.state));
+}
+
+void Walk::softirqd(const Piece& piece, const WaitEnd& end, Quality quality) {
+  const std::uint64_t taken_ns = std::clamp(end.deadline_ns, piece.begin_ns, piece.end_ns);
+  leaf(piece.begin_ns, taken_ns, end.category, end.who, quality, add_hop(piece.index, model::kNoThread));
+  if (taken_ns < piece.end_ns) follow_or_circle(end.waker, {taken_ns, piece.end_ns, piece.state, piece.index}, quality);
 }
 
 void Walk::timer(const Piece& piece, const WaitEnd& end, Quality quality, std::uint32_t hop) {

@@ -45,11 +45,15 @@ enum class Quality : std::uint8_t { kExact, kInferred, kUnknown };
 std::string_view quality_name(Quality quality);
 
 struct Who {
-  enum class Kind : std::uint8_t { kThread, kCpu, kDisk, kNetwork, kKernel, kCgroup, kIrq };
+  enum class Kind : std::uint8_t { kThread, kCpu, kDisk, kNetwork, kKernel, kCgroup, kIrq, kWork };
   Kind kind = Kind::kKernel;
-  std::uint32_t id = 0;  // ThreadId, CPU, device, ThreadId of a throttled thread, interrupt or vector
+  // ThreadId, CPU, device, ThreadId of a throttled thread, interrupt or vector, of a work item the index
+  // in Timeline::works() of the first one with its function.
+  std::uint32_t id = 0;
   friend bool operator==(const Who&, const Who&) = default;
 };
+
+inline constexpr std::uint32_t kHeldBack = 256;  // in Leaf::detail
 
 struct Leaf {
   std::uint64_t begin_ns = 0;
@@ -57,7 +61,9 @@ struct Leaf {
   Who who;
   std::uint32_t hop = model::kNone;           // the wait that led here; kNone: the asked thread itself
   model::ThreadId thread = model::kNoThread;  // whose state this is
-  std::uint32_t detail = 0;                   // system call number of kCpuSys
+  // System call of kCpuSys; of disks the operation and 256 (kHeldBack) for what an I/O limit did; of kWorkqueue the
+  // worker's State.
+  std::uint32_t detail = 0;
   std::uint16_t cpu = model::kNoCpu;
   Category category = Category::kUnknown;
   Quality quality = Quality::kExact;
@@ -71,6 +77,8 @@ struct Hop {
   model::ThreadId thread = model::kNoThread;
   std::uint32_t interval = model::kNone;    // its blocked interval; kNone: it was not born yet
   model::ThreadId next = model::kNoThread;  // followed on; kNoThread: the chain ends here
+  std::uint32_t request = model::kNone;     // in Timeline::block_requests(): what the wait ended with
+  std::uint32_t work = model::kNone;        // in Timeline::works(): the work item that ended it
 };
 
 struct Explanation {

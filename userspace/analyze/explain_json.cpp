@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// explain_json.cpp - an explained operation as JSON. Names and numbers are a contract: fields are added, never renamed.
+// explain_json.cpp - an explained operation as JSON. Names and numbers are a contract, docs/explain-json.md: fields are
+// added, never renamed.
 #include <nlohmann/json.hpp>
 
 #include "analyze/explain_report.hpp"
 #include "analyze/explain_stacks.hpp"
+#include "dump/kernel_names.hpp"
 #include "model/names.hpp"
 
 namespace kflight::analyze {
@@ -21,10 +23,12 @@ json thread_json(const ExplainedOperation& e, model::ThreadId id) {
 }
 
 json who_json(const ExplainedOperation& e, const Who& who) {
-  constexpr const char* kKinds[] = {"thread", "cpu", "disk", "network", "kernel", "cgroup", "irq"};
+  constexpr const char* kKinds[] = {"thread", "cpu", "disk", "network", "kernel", "cgroup", "irq", "work"};
   json out{{"kind", kKinds[static_cast<std::size_t>(who.kind)]}, {"name", who_text(e, who)}};
   if (who.kind == Who::Kind::kThread || who.kind == Who::Kind::kCgroup) {
     out.update(thread_json(e, who.id));
+  } else if (who.kind == Who::Kind::kWork) {
+    out["id"] = e.timeline().works()[who.id].function;
   } else {
     out["id"] = who.id;
   }
@@ -73,6 +77,10 @@ json leaf_json(const ExplainedOperation& e, const BlameLine& line) {
   if (line.category == Category::kCpu || line.category == Category::kCpuUser)
     if (const CpuProfile profile = cpu_profile(e, line.who); profile.samples != 0)
       out["profile"] = profile_json(profile);
+  if (line.by_op) out["operation"] = dump::block_op_name(static_cast<std::uint8_t>(line.detail));
+  if (line.category == Category::kDiskQueue && (line.detail & kHeldBack)) out["held_back"] = true;
+  if (line.category == Category::kWorkqueue && line.who.kind == Who::Kind::kWork)
+    out["kworker"] = model::state_name(static_cast<model::State>(line.detail));
   return out;
 }
 
@@ -126,6 +134,7 @@ std::string explain_json(const ExplainedOperation& e) {
            {"self", categories_json(e.blame.self)},
            {"quality", quality_json(e.blame.by_quality)},
            {"notes", explain_notes(e)},
+           {"leaves", json::array()},
            {"tree", tree_json(e)}};
   json blocked = json::object();
   for (const auto& [kind, ns] : e.blame.self_blocked) blocked[kind] = ns;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "analyze/explain_wake.hpp"
 
+#include <cerrno>
 #include <vector>
 
 #include "model/names.hpp"
@@ -30,6 +31,14 @@ WaitEnd leaf(Category category, Who who, Quality quality) {
   return end;
 }
 
+WaitEnd follow(ThreadId waker, Quality quality) {
+  WaitEnd end;
+  end.kind = WaitEnd::Kind::kThread;
+  end.waker = waker;
+  end.quality = quality;
+  return end;
+}
+
 WaitEnd unknown(ThreadId id) { return leaf(Category::kUnknown, {Who::Kind::kThread, id}, Quality::kUnknown); }
 
 }  // namespace
@@ -38,55 +47,105 @@ WaitEnd WaitJudge::judge(ThreadId id, std::uint32_t first) {
   const Thread& thread = timeline_.thread(id);
   const std::uint32_t index = last_of_same_wait(id, first);
   const Interval& blocked = thread.intervals[index];
-  if (blocked.wake == kNone) {
-    const bool open = index + 1u == thread.intervals.size();
-    return open ? leaf(Category::kStillBlocked, {Who::Kind::kThread, id}, Quality::kExact) : unknown(id);
-  }
+  if (blocked.wake == kNone) return not_woken(id, index);
   const Wake& wake = timeline_.wake(blocked.wake);
   if (wake.flags & model::kWakeLost) return unknown(id);
   const bool timeout = timed_out(thread, index);
   if (wake.ctx != KF_CTX_TASK) return by_interrupt(id, index, wake, timeout);
   if (timeout) return timer(id, index, Quality::kInferred);  // timers can run in a kernel thread
+  return by_task(id, wake);
+}
+
+// It still waits when the window ends: for whoever held the lock when the wait began, where that is known.
+WaitEnd WaitJudge::not_woken(ThreadId id, std::uint32_t index) const {
+  const Thread& thread = timeline_.thread(id);
+  if (index + 1u != thread.intervals.size()) return unknown(id);
+  const model::IntervalNote* note = thread.note_of(thread.intervals[index]);
+  if (!note || note->other >= model::kIdleThread || note->other == id)
+    return leaf(Category::kStillBlocked, {Who::Kind::kThread, id}, Quality::kExact);
+  return follow(note->other, Quality::kInferred);
+}
+
+WaitEnd WaitJudge::by_task(ThreadId id, const Wake& wake) const {
   if (wake.waker == model::kNoThread) return unknown(id);
   if (wake.waker == model::kIdleThread)
     return leaf(Category::kKernelUnattributed, {Who::Kind::kKernel, 0}, Quality::kInferred);
-  WaitEnd end;
-  end.kind = WaitEnd::Kind::kThread;
-  end.waker = wake.waker;
-  end.quality = Quality::kExact;
+  WaitEnd end = follow(wake.waker, Quality::kExact);
+  if (wake.cause != CauseKind::kWorkqueue || wake.cause_ref >= timeline_.works().size()) return end;
+  const model::WorkRun& work = timeline_.works()[wake.cause_ref];
+  end.kind = WaitEnd::Kind::kWork;
+  end.work = wake.cause_ref;
+  if (timeline_.losses().any_in(work.started_ns, wake.ts_ns)) end.quality = Quality::kInferred;
   return end;
 }
 
 // What the interrupted CPU noted decides; without a note, how the system call ended and what the wait was for.
 WaitEnd WaitJudge::by_interrupt(ThreadId id, std::uint32_t index, const Wake& wake, bool timeout) const {
+  const Thread& thread = timeline_.thread(id);
   if (timeout) return timer(id, index, Quality::kExact);
+  const bool idle_kworker =
+      thread.intervals[index].detail == KF_ST_IDLE && thread.name_at(wake.ts_ns).starts_with("kworker/");
+  if (wake.cause == CauseKind::kTimer && !idle_kworker) {
+    // A futex that somebody else has woken returns 0: note and result disagree.
+    const std::uint32_t call = thread.intervals[index].call();
+    const bool disagree = call < thread.calls.size() && thread.calls[call].returned() && thread.calls[call].ret == 0 &&
+                          model::wait_kind(thread, thread.intervals[index]) == WaitKind::kFutex;
+    return timer(id, index, disagree ? Quality::kInferred : Quality::kExact);
+  }
+  if (wake.cause == CauseKind::kNotNoted) return by_unnoted_interrupt(id, thread.intervals[index], wake);
+  return by_noted_interrupt(id, wake);
+}
+
+WaitEnd WaitJudge::by_noted_interrupt(ThreadId id, const Wake& wake) const {
   switch (wake.cause) {
-    case CauseKind::kTimer:
-      return timer(id, index, Quality::kExact);
     case CauseKind::kBlock: {
       WaitEnd end = leaf(Category::kDiskService, {Who::Kind::kDisk, 0}, Quality::kInferred);
       if (wake.cause_ref >= timeline_.block_requests().size()) return end;
       end.kind = WaitEnd::Kind::kDisk;
-      end.request = &timeline_.block_requests()[wake.cause_ref];
-      end.who.id = end.request->dev;
+      end.request = wake.cause_ref;
+      end.who.id = timeline_.block_requests()[end.request].dev;
       end.quality = Quality::kExact;
       return end;
     }
     case CauseKind::kNetRx:
-      return by_network(wake, id, Quality::kExact);
-    case CauseKind::kSoftirq:
-      return leaf(wake.cause_ref == kRcuSoftirq ? Category::kRcu : Category::kIrq, {Who::Kind::kIrq, wake.cause_ref},
-                  Quality::kExact);
+      return by_softirqd(wake, by_network(wake, id, Quality::kExact));
+    case CauseKind::kSoftirq: {
+      const Category category = wake.cause_ref == kRcuSoftirq ? Category::kRcu : Category::kIrq;
+      return by_softirqd(wake, leaf(category, {Who::Kind::kIrq, wake.cause_ref}, Quality::kExact));
+    }
     case CauseKind::kIrq:
       return leaf(Category::kIrq, {Who::Kind::kIrq, wake.cause_ref}, Quality::kExact);
+    case CauseKind::kTimer:  // of nobody's own: delayed work and the like
     case CauseKind::kWorkqueue:
       return leaf(Category::kWorkqueue, {Who::Kind::kKernel, 0}, Quality::kExact);
-    case CauseKind::kIpi:
-      return leaf(Category::kKernelUnattributed, {Who::Kind::kKernel, 0}, Quality::kExact);
-    case CauseKind::kNotNoted:
-      break;
+    default:
+      return leaf(Category::kKernelUnattributed, {Who::Kind::kKernel, 0},
+                  wake.cause == CauseKind::kIpi ? Quality::kExact : Quality::kInferred);
   }
-  return by_unnoted_interrupt(id, timeline_.thread(id).intervals[index], wake);
+}
+
+// Softirqs that came too fast were left to ksoftirqd: from the moment it was woken it is a thread like any other.
+WaitEnd WaitJudge::by_softirqd(const Wake& wake, WaitEnd end) const {
+  if (end.kind != WaitEnd::Kind::kLeaf || wake.waker >= model::kIdleThread) return end;
+  const Thread& softirqd = timeline_.thread(wake.waker);
+  if (!softirqd.name_at(wake.ts_ns).starts_with("ksoftirqd/")) return end;
+  const model::Piece now = timeline_.piece_at(wake.waker, wake.ts_ns);
+  if (now.state != State::kRunning) return end;
+  for (std::size_t i = now.index; i-- > 0;) {
+    if (softirqd.intervals[i].state == State::kRunning || softirqd.intervals[i].state == State::kRunnable) continue;
+    end.kind = WaitEnd::Kind::kSoftirqd;
+    end.waker = wake.waker;
+    end.deadline_ns = timeline_.interval_end_ns(softirqd, i);
+    end.quality = Quality::kInferred;
+    return end;
+  }
+  return end;
+}
+
+WaitEnd WaitJudge::judge_queuing(const model::WorkRun& work) const {
+  const Wake& queued = work.queued;
+  if (queued.ts_ns == 0) return leaf(Category::kWorkqueue, {Who::Kind::kKernel, 0}, Quality::kInferred);
+  return queued.ctx == KF_CTX_TASK ? by_task(work.worker, queued) : by_noted_interrupt(work.worker, queued);
 }
 
 WaitEnd WaitJudge::by_unnoted_interrupt(ThreadId id, const Interval& blocked, const Wake& wake) const {
@@ -108,11 +167,7 @@ WaitEnd WaitJudge::by_unnoted_interrupt(ThreadId id, const Interval& blocked, co
 WaitEnd WaitJudge::by_network(const Wake& wake, ThreadId sleeper, Quality quality) const {
   if (!model::is_sent_by_interrupted_task(wake, sleeper))
     return leaf(Category::kNetwork, {Who::Kind::kNetwork, 0}, quality);
-  WaitEnd end;
-  end.kind = WaitEnd::Kind::kThread;
-  end.waker = wake.waker;
-  end.quality = Quality::kInferred;
-  return end;
+  return follow(wake.waker, Quality::kInferred);
 }
 
 WaitEnd WaitJudge::timer(ThreadId id, std::uint32_t index, Quality quality) const {
@@ -143,9 +198,10 @@ bool WaitJudge::timed_out(const Thread& thread, std::uint32_t index) const {
   return true;
 }
 
-// A waking that did not end the wait: still in the same call, the thread ran for a moment and slept again. The whole
-// wait is then judged by the waking that ended it. Only where calls are known by their entry, for otherwise a thread
-// that got what it wanted and waits for the next looks the same.
+// A waking that did not end the wait: the thread ran for a moment and slept again, in the same call or, where all its
+// calls are recorded, in the same one again without another in between that did anything. The whole wait is then judged
+// by the waking that ended it. Only where calls are known by their entry, for otherwise a thread that got what it
+// wanted and waits for the next looks the same.
 std::uint32_t WaitJudge::last_of_same_wait(ThreadId id, std::uint32_t interval) {
   const Thread& thread = timeline_.thread(id);
   const auto key = [id](std::uint32_t index) { return std::uint64_t{id} << 32 | index; };
@@ -164,12 +220,25 @@ std::uint32_t WaitJudge::next_part_of_wait(const Thread& thread, std::uint32_t i
   if (call >= thread.calls.size() || !thread.calls[call].enter_known()) return kNone;
   for (std::uint32_t i = index + 1; i < thread.intervals.size(); ++i) {
     const Interval& interval = thread.intervals[i];
-    if (interval.state == State::kBlocked) return interval.call() == call ? i : kNone;
+    if (interval.state == State::kBlocked)
+      return interval.call() == call || re_entered(thread, call, interval.call()) ? i : kNone;
     if (interval.state == State::kRunnable) continue;
     if (interval.state != State::kRunning) return kNone;
     if (timeline_.interval_end_ns(thread, i) - interval.begin_ns >= kFalseWakeupNs) return kNone;
   }
   return kNone;
+}
+
+// The thread was woken, found nothing to do and waits for the same again: a lock somebody else was faster to take, a
+// connection that another thread accepted. Unlocking what was fought over, or waking anybody, would have been a call.
+bool WaitJudge::re_entered(const Thread& thread, std::uint32_t call, std::uint32_t next_call) const {
+  if (next_call >= thread.calls.size() || next_call <= call || !trace_.has_all_calls(thread)) return false;
+  const model::Call &before = thread.calls[call], &after = thread.calls[next_call];
+  if (before.nr != after.nr || before.abi != after.abi || before.arg0 != after.arg0 || before.arg1 != after.arg1)
+    return false;
+  for (std::uint32_t i = call + 1; i < next_call; ++i)
+    if (!thread.calls[i].returned() || thread.calls[i].ret != -EAGAIN) return false;
+  return model::waits_for_one_object(before);
 }
 
 }  // namespace kflight::analyze

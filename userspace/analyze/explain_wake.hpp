@@ -14,10 +14,12 @@ namespace kflight::analyze {
 
 struct WaitEnd {
   enum class Kind : std::uint8_t {
-    kLeaf,    // category and who say it all
-    kThread,  // `waker` brought it about: follow it
-    kTimer,   // the sleeper's own request, due at deadline_ns (0: not known)
-    kDisk,    // a block request
+    kLeaf,      // category and who say it all
+    kThread,    // `waker` brought it about: follow it
+    kTimer,     // the sleeper's own request, due at deadline_ns (0: not known)
+    kDisk,      // a block request
+    kWork,      // a work item of a kworker
+    kSoftirqd,  // a softirq that ksoftirqd, `waker`, ran from deadline_ns on; until then it was category and who
   };
   Kind kind = Kind::kLeaf;
   Category category = Category::kUnknown;
@@ -25,25 +27,34 @@ struct WaitEnd {
   Who who;
   model::ThreadId waker = model::kNoThread;
   std::uint64_t deadline_ns = 0;
-  const model::BlockRequest* request = nullptr;
+  std::uint32_t request = model::kNone;
+  std::uint32_t work = model::kNone;
 };
 
 class WaitJudge {
  public:
-  explicit WaitJudge(const model::Timeline& timeline) : timeline_(timeline) {}
+  explicit WaitJudge(const model::Trace& trace) : trace_(trace), timeline_(trace.timeline()) {}
 
   WaitEnd judge(model::ThreadId thread, std::uint32_t blocked_interval);
+  // What made somebody queue a work item.
+  WaitEnd judge_queuing(const model::WorkRun& work) const;
   std::uint64_t false_wakeups() const noexcept { return false_wakeups_; }
 
  private:
   std::uint32_t last_of_same_wait(model::ThreadId thread, std::uint32_t interval);
   std::uint32_t next_part_of_wait(const model::Thread& thread, std::uint32_t interval) const;
   bool timed_out(const model::Thread& thread, std::uint32_t interval) const;
+  WaitEnd not_woken(model::ThreadId id, std::uint32_t interval) const;
+  WaitEnd by_task(model::ThreadId id, const model::Wake& wake) const;
   WaitEnd by_interrupt(model::ThreadId id, std::uint32_t interval, const model::Wake& wake, bool timeout) const;
+  WaitEnd by_noted_interrupt(model::ThreadId id, const model::Wake& wake) const;
+  WaitEnd by_softirqd(const model::Wake& wake, WaitEnd end) const;
+  bool re_entered(const model::Thread& thread, std::uint32_t call, std::uint32_t next_call) const;
   WaitEnd by_unnoted_interrupt(model::ThreadId id, const model::Interval& blocked, const model::Wake& wake) const;
   WaitEnd by_network(const model::Wake& wake, model::ThreadId sleeper, Quality quality) const;
   WaitEnd timer(model::ThreadId id, std::uint32_t interval, Quality quality) const;
 
+  const model::Trace& trace_;
   const model::Timeline& timeline_;
   std::unordered_map<std::uint64_t, std::uint32_t> last_part_;  // of waits that were interrupted by false wakeups
   std::uint64_t false_wakeups_ = 0;

@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 
 #include "analyze/explain_stacks.hpp"
+#include "base/escape.hpp"
 #include "base/units.hpp"
+#include "dump/kernel_names.hpp"
 #include "dump/syscalls.hpp"
 #include "model/names.hpp"
 
@@ -20,15 +22,28 @@ std::string thread_text(const ExplainedOperation& e, model::ThreadId id) {
 
 // The part of a disk or CPU row that one of its lines is.
 std::string part_text(const BlameLine& line) {
+  const auto disk = [&line](std::string_view step) {
+    return line.by_op ? fmt::format("{} {}", dump::block_op_name(static_cast<std::uint8_t>(line.detail)), step)
+                      : std::string(step);
+  };
   switch (line.category) {
     case Category::kDiskBeforeSubmit:
-      return "before submit";
+      return disk("before submit");
     case Category::kDiskQueue:
-      return "queue";
+      return disk(line.detail & kHeldBack ? "held back by an I/O limit" : "queue");
     case Category::kDiskService:
-      return "service";
+      return disk("service");
     case Category::kDiskCompletion:
-      return "completion";
+      return disk("completion");
+    case Category::kWorkqueue:
+      switch (static_cast<model::State>(line.detail)) {
+        case model::State::kRunning:
+          return "the kworker ran";
+        case model::State::kRunnable:
+          return "the kworker waited for a CPU";
+        default:
+          return "the kworker slept";
+      }
     case Category::kCpuUser:
       return "user";
     case Category::kCpuSys:
@@ -73,8 +88,10 @@ std::string plain_text(Category category, const Who& whom, const std::string& wh
     case Category::kTimerOvershoot:
       return "timer late";
     case Category::kWorkqueue:
-      return "work item of the kernel";
+      return whom.kind == Who::Kind::kWork ? fmt::format("{} waited for a kworker", who)
+                                           : "work item of the kernel, started by a timer";
     case Category::kStopped:
+      if (whom.kind == Who::Kind::kThread && who != whose) return fmt::format("{} stopped by {}", whose, who);
       return fmt::format("{} stopped by a signal or a tracer", whose);
     case Category::kRcu:
       return "RCU grace period";
@@ -113,6 +130,8 @@ std::string who_text(const ExplainedOperation& e, const Who& who) {
       return "kernel";
     case Who::Kind::kIrq:
       return "interrupt";
+    case Who::Kind::kWork:
+      return "work item " + function_text(e, e.timeline().works()[who.id].function);
   }
   return "unknown";
 }
@@ -133,6 +152,9 @@ std::string row_text(const ExplainedOperation& e, const BlameRow& row) {
     case Category::kDiskService:
     case Category::kDiskCompletion:
       return fmt::format("{} ({})", who, parts_text(row));
+    case Category::kWorkqueue:
+      if (row.who.kind == Who::Kind::kWork) return fmt::format("{} waited for a kworker ({})", who, parts_text(row));
+      break;
     default:
       break;
   }
@@ -191,8 +213,13 @@ std::string wait_text(const ExplainedOperation& e, const ChainNode& node) {
   if (hop.interval == kNone) return "its birth";
   const model::Thread& thread = e.timeline().thread(hop.thread);
   const model::Interval& blocked = thread.intervals[hop.interval];
-  const bool says_nothing = blocked.call() == kNone && model::wait_kind(thread, blocked) != model::WaitKind::kPageFault;
-  return says_nothing ? "" : model::wait_object(thread, blocked);
+  const model::WaitKind kind = model::wait_kind(thread, blocked);
+  const bool says_nothing =
+      blocked.call() == kNone && kind != model::WaitKind::kPageFault && kind != model::WaitKind::kKernelLock;
+  std::string text = says_nothing ? "" : model::wait_object(thread, blocked);
+  const std::string how = how_text(e, hop);
+  if (how.empty()) return text;
+  return text.empty() ? how : fmt::format("{} ({})", text, how);
 }
 
 std::string wait_and_place_text(const ExplainedOperation& e, const ChainNode& node) {

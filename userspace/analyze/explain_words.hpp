@@ -40,6 +40,11 @@ std::string chain_text(const ExplainedOperation& e, std::uint32_t node);
 std::string wait_text(const ExplainedOperation& e, const ChainNode& node);
 // The same with the place in the program where the wait was entered, when that is known.
 std::string wait_and_place_text(const ExplainedOperation& e, const ChainNode& node);
+// How a wait ended, or on what it was besides its call: "write of 64 KiB", "signal SIGUSR2", "kernel mutex", "moved to
+// futex 0x7f001080", "it exited", "work item wb_workfn"; empty where there is nothing to add.
+std::string how_text(const ExplainedOperation& e, const Hop& hop);
+// A function of the kernel: its name, or its address.
+std::string function_text(const ExplainedOperation& e, std::uint64_t address);
 // A line of one category within a node: "on CPU", "runnable, CPU busy", "disk service".
 std::string category_text(Category category);
 

@@ -50,7 +50,8 @@ std::string_view loss_kind(std::uint32_t kind) {
                                          "control records",
                                          "starts of calls",
                                          "threads missed by a snapshot",
-                                         "stacks without room"};
+                                         "stacks without room",
+                                         "disk requests and signals, more than are kept"};
   return kind < std::size(kNames) ? kNames[kind] : kNames[0];
 }
 

@@ -10,6 +10,7 @@
 #include "base/escape.hpp"
 #include "base/units.hpp"
 #include "dump/code_names.hpp"
+#include "dump/kernel_names.hpp"
 #include "dump/schema.hpp"
 #include "dump/syscalls.hpp"
 
@@ -34,7 +35,8 @@ std::string span_text(std::uint64_t from_ns, std::uint64_t to_ns) {
 }
 
 // Why an interrupt woke somebody, as far as the CPU had noted it.
-std::string cause_text(const WakingEvent& e) {
+template <class E>  // WakingEvent, WorkEvent
+std::string cause_text(const E& e, const ThreadNames& names) {
   static constexpr std::string_view kTimers[] = {"timer",          "timeout",      "timerfd",     "POSIX timer",
                                                  "interval timer", "quota period", "delayed work"};
   static constexpr std::string_view kSoftirqs[] = {"HI",       "TIMER",   "NET_TX", "NET_RX",  "BLOCK",
@@ -55,7 +57,7 @@ std::string cause_text(const WakingEvent& e) {
     case KF_CAUSE_NET_RX:
       return std::string(word(kPeers, e.cause_detail));
     case KF_CAUSE_WORK:
-      return fmt::format("work item {:#x}", e.cause_args[0]);
+      return "work item " + names.function(e.cause_args[0]);
     case KF_CAUSE_IPI:
       return std::string(word(kVectors, e.cause_detail));
     default:
@@ -90,7 +92,7 @@ class Details {
       put(out_, ", from {}", dump::context_name(e.ctx));
     else if (e.waker_nr < KF_WAKER_BIG_NR)
       put(out_, ", in {}", dump::syscall_name(e.waker_nr));
-    if (const std::string cause = cause_text(e); !cause.empty()) put(out_, ", by {}", cause);
+    if (const std::string cause = cause_text(e, names_); !cause.empty()) put(out_, ", by {}", cause);
   }
   void operator()(const WakeupEvent& e) const {
     names_.append(out_, e.wakee);
@@ -128,6 +130,39 @@ class Details {
   void operator()(const SyscallOpenEvent& e) const {
     put(out_, "is in {}", dump::describe_call(e.sys));
     if (e.enter_ns != 0) put(out_, " for {}", span_text(e.enter_ns, e.ts_ns));
+  }
+  void operator()(const BlockEvent& e) const {
+    put(out_, "{} {} of {} on disk {}:{} sector {}{}", dump::block_phase_name(e.phase), dump::block_op_name(e.op),
+        format_bytes(e.bytes), e.dev >> 20, e.dev & 0xfffff, e.sector, e.failed ? ", failed" : "");
+    if (e.ctx != KF_CTX_TASK) put(out_, ", from {}", dump::context_name(e.ctx));
+  }
+  void operator()(const WorkEvent& e) const {
+    put(out_, "executes work item {} since {}", names_.function(e.function), span_text(e.started_ns, e.ts_ns));
+    if (e.queued_ns == 0) return;
+    put(out_, ", queued {} before by ", span_text(e.queued_ns, e.started_ns));
+    if (e.ctx == KF_CTX_TASK)
+      names_.append(out_, e.queuer_tid);
+    else
+      out_ += dump::context_name(e.ctx);
+    if (const std::string cause = cause_text(e, names_); e.ctx != KF_CTX_TASK && !cause.empty()) put(out_, ", by {}", cause);
+  }
+  void operator()(const SignalEvent& e) const {
+    static constexpr std::string_view kResults[] = {"", "ignored", "pending already", "lost", "lost"};
+    put(out_, "sends {} to {}", dump::signal_name(e.signal), e.to_process ? "the process of " : "");
+    names_.append(out_, e.target_tid);
+    if (e.result != KF_SIGNAL_DELIVERED) put(out_, ", {}", word(kResults, e.result));
+    if (e.ctx != KF_CTX_TASK) put(out_, ", from {}", dump::context_name(e.ctx));
+  }
+  void operator()(const LockWaitEvent& e) const {
+    static constexpr std::string_view kLocks[] = {"lock", "mutex", "rt_mutex", "lock"};
+    put(out_, "waits for {} {:#x}", kLocks[e.lock_kind & 3], e.lock);
+    if (e.owner_tid == 0) return;
+    out_ += " held by ";
+    names_.append(out_, e.owner_tid);
+  }
+  void operator()(const ThrottleEvent& e) const { put(out_, "is out of the CPU quota of cgroup {}", e.cgroup_id); }
+  void operator()(const RefillEvent& e) const {
+    put(out_, "group {:#x} has CPU quota again{}", e.group, e.some_wait ? ", on some CPUs" : "");
   }
   void operator()(const StackEvent& e) const {
     if (e.stack_tid != e.tid) names_.append(out_, e.stack_tid), out_ += ' ';

@@ -150,6 +150,7 @@ Finding load_programs() {
   config.stacks = KF_STACKS_ALL;
   config.sample_hz = 1;
   config.follow = 1;
+  config.causes = 1;
   const auto start = std::chrono::steady_clock::now();
   const auto loaded = record::Loader::load(config, kRingBytes, kOpenCalls);
   if (!loaded) return {"loading the BPF programs", Health::kFailed, "the kernel refused", loaded.error().what};

@@ -60,7 +60,8 @@ std::vector<std::string> losses_text(const LossInfo& losses) {
                       {losses.window, "events: a dump held the whole window (--max-bytes)"},
                       {losses.control, "trigger records: the control ring was full"},
                       {losses.inflight, "calls without a start: too many at once, their duration is unknown"},
-                      {losses.stacks, "stacks: there was no room for them"}};
+                      {losses.stacks, "stacks: there was no room for them"},
+                      {losses.capped, "events of disk requests and signals: a CPU had too many to keep them all"}};
   std::vector<std::string> out;
   for (const Way& way : ways)
     if (way.count > 0) out.push_back(fmt::format("{} {}", format_count(way.count), way.what));

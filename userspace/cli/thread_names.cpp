@@ -25,6 +25,8 @@ ThreadNames::ThreadNames(const Dump& dump) {
   for (const kf_base_task& task : dump.base_tasks()) set(task.tid, comm_of(task));
   for (const kf_task& task : dump.tasks())
     if (!names_.contains(task.tid)) set(task.tid, comm_of(task));
+  for (const KernelFunction& function : dump.meta().functions)
+    functions_[function.address] = escape_for_terminal(function.name);
 }
 
 void ThreadNames::follow(const Event& event) {
@@ -43,6 +45,11 @@ std::string_view ThreadNames::of(std::uint32_t tid) const {
 void ThreadNames::append(std::string& out, std::uint32_t tid) const {
   out += of(tid);
   if (tid != 0) fmt::format_to(std::back_inserter(out), ":{}", tid);
+}
+
+std::string ThreadNames::function(std::uint64_t address) const {
+  const auto name = functions_.find(address);
+  return name == functions_.end() ? fmt::format("{:#x}", address) : name->second;
 }
 
 void ThreadNames::set(std::uint32_t tid, std::string_view comm_untrusted) {

@@ -56,8 +56,8 @@ class BaseState {
   void apply(const SyscallEvent& e);
   void apply(const SyscallOpenEvent& e);
   void apply(const StackEvent& e);
-  void apply(const LossEvent&) {}
-  void apply(const UnknownEvent&) {}
+  template <class E>
+  void apply(const E&) {}  // the other kinds are no facts about a thread
   ThreadFacts& running(std::uint32_t tid);
   void advance_lane(const kf_chunk& chunk, std::uint32_t cur_tid);
 

@@ -36,6 +36,11 @@ std::string_view stack_role(std::uint32_t code) {
   return word(kRoles, code);
 }
 
+std::string_view block_phase_name(std::uint32_t code) {
+  static constexpr std::string_view kNames[] = {"insert", "issue", "complete"};
+  return word(kNames, code);
+}
+
 std::string exit_status_text(std::uint32_t wait_status) {
   const int status = static_cast<int>(wait_status);
   if (WIFSIGNALED(status)) return fmt::format("killed by signal {}", WTERMSIG(status));

@@ -17,6 +17,8 @@ std::string_view context_name(std::uint32_t code);
 std::string_view loss_reason(std::uint32_t code);
 // "blocks at", "wakes at", "runs at".
 std::string_view stack_role(std::uint32_t code);
+// "insert", "issue", "complete": KF_BLOCK_*.
+std::string_view block_phase_name(std::uint32_t code);
 // "exit 3", "killed by signal 9".
 std::string exit_status_text(std::uint32_t wait_status);
 

@@ -36,6 +36,18 @@ constexpr std::uint32_t min_words(std::uint32_t generic_kind) {
       return KF_RENAME_WORDS;
     case KF_GEN_SYSCALL_OPEN:
       return 3;
+    case KF_GEN_BLOCK:
+      return KF_BLOCK_WORDS;
+    case KF_GEN_WORK:
+      return KF_WORK_WORDS;
+    case KF_GEN_SIGNAL:
+      return KF_SIGNAL_WORDS;
+    case KF_GEN_LOCK_WAIT:
+      return KF_LOCK_WAIT_WORDS;
+    case KF_GEN_THROTTLE:
+      return KF_THROTTLE_WORDS;
+    case KF_GEN_REFILL:
+      return KF_REFILL_WORDS;
     case KF_GEN_STACK:
       return KF_STACK_WORDS;
     default:
@@ -290,11 +302,77 @@ void ChunkCursor::decode_known_generic(std::span<const kf_u64> event, Event& out
       e.user_stack = event[2];
       return;
     }
-    default: {  // KF_GEN_SYSCALL_OPEN; well_formed() lets nothing else through
+    case KF_GEN_SYSCALL_OPEN: {
       auto& e = start<SyscallOpenEvent>(out);
       e.enter_ns = earlier(now_ns_, event[1]);
       kf_get_sys(&event[2], &e.sys);
       return;
+    }
+    default:  // well_formed() lets nothing else through
+      return decode_cause_event(event, out);
+  }
+}
+
+// The kinds that go with the cause register.
+void ChunkCursor::decode_cause_event(std::span<const kf_u64> event, Event& out) const noexcept {
+  const std::uint32_t payload = kf_generic_payload(event[0]);
+  const std::uint32_t tid = payload & KF_TID_MASK;
+  const auto context = static_cast<std::uint8_t>(payload >> 22 & 3);
+  switch (kf_generic_kind(event[0])) {
+    case KF_GEN_BLOCK: {
+      auto& e = start<BlockEvent>(out);
+      e.phase = static_cast<std::uint8_t>(payload & 3);
+      e.op = static_cast<std::uint8_t>(payload >> 2);
+      e.ctx = static_cast<std::uint8_t>(payload >> 10 & 3);
+      e.failed = (payload & KF_BLOCK_FAILED) != 0;
+      e.request = event[1];
+      e.bytes = static_cast<std::uint32_t>(event[2]);
+      e.dev = static_cast<std::uint32_t>(event[2] >> 32);
+      e.sector = event[3];
+      return;
+    }
+    case KF_GEN_WORK: {
+      auto& e = start<WorkEvent>(out);
+      e.function = event[1];
+      e.started_ns = earlier(now_ns_, event[2]);
+      if (!(payload & KF_WORK_QUEUE_KNOWN)) return;
+      e.queued_ns = earlier(now_ns_, event[3]);
+      e.queuer_tid = tid;
+      e.ctx = context;
+      e.queue_cpu = static_cast<std::uint16_t>(kf_waking2_delay(event[4]) & KF_CPU_MASK);
+      e.queuer_nr = static_cast<std::uint16_t>(kf_waking2_waker_nr(event[4]));
+      e.cause = static_cast<std::uint8_t>(kf_waking2_cause(event[4]));
+      e.cause_detail = kf_waking2_detail(event[4]);
+      e.cause_args = {event[5], event[6]};
+      return;
+    }
+    case KF_GEN_SIGNAL: {
+      auto& e = start<SignalEvent>(out);
+      e.target_tid = tid;
+      e.target_tgid = static_cast<std::uint32_t>(event[1] >> 32);
+      e.signal = static_cast<std::uint8_t>(event[1]);
+      e.result = static_cast<std::uint8_t>(event[1] >> 8);
+      e.ctx = context;
+      e.to_process = (payload & KF_SIGNAL_GROUP) != 0;
+      return;
+    }
+    case KF_GEN_LOCK_WAIT: {
+      auto& e = start<LockWaitEvent>(out);
+      e.owner_tid = tid;
+      e.lock_kind = context;
+      e.lock = event[1];
+      return;
+    }
+    case KF_GEN_THROTTLE: {
+      auto& e = start<ThrottleEvent>(out);
+      e.group = event[1];
+      e.cgroup_id = event[2];
+      return;
+    }
+    default: {  // KF_GEN_REFILL
+      auto& e = start<RefillEvent>(out);
+      e.group = event[1];
+      e.some_wait = (payload & 1) != 0;
     }
   }
 }

@@ -105,6 +105,7 @@ void describe(Archive& archive, LossInfo& losses) {
   archive("inflight", losses.inflight);
   archive("window", losses.window);
   archive("stacks", losses.stacks);
+  archive.optional("capped", losses.capped);
 }
 
 template <class Archive>
@@ -130,6 +131,12 @@ void describe(Archive& archive, ProcessInfo& process) {
 }
 
 template <class Archive>
+void describe(Archive& archive, KernelFunction& function) {
+  archive("address", function.address);
+  archive("name", function.name);
+}
+
+template <class Archive>
 void describe(Archive& archive, DumpMeta& meta) {
   archive("host", meta.host);
   archive("clocks", meta.clocks);
@@ -139,6 +146,7 @@ void describe(Archive& archive, DumpMeta& meta) {
   archive("losses", meta.losses);
   archive("cost", meta.cost);
   archive("targets", meta.targets);
+  archive.optional("functions", meta.functions);
   archive("dump_number", meta.dump_number);
 }
 
@@ -194,6 +202,10 @@ class Saver {
   void operator()(const char* name, T& field) {
     object_[name] = save(field);
   }
+  template <class T>
+  void optional(const char* name, T& field) {
+    (*this)(name, field);
+  }
   Json take() { return std::move(object_); }
 
  private:
@@ -243,6 +255,11 @@ class Loader {
       add(parsed_.missing, path);
     else
       load(*found, path, field);
+  }
+  // What dumps of earlier versions do not have.
+  template <class T>
+  void optional(const char* name, T& field) {
+    if (object_.contains(name)) (*this)(name, field);
   }
 
  private:

@@ -73,6 +73,14 @@ std::string_view meaning_name(Meaning meaning) {
       return "stack";
     case Meaning::kStatus:
       return "status";
+    case Meaning::kPhase:
+      return "phase";
+    case Meaning::kBlockOp:
+      return "operation";
+    case Meaning::kDevice:
+      return "device";
+    case Meaning::kSignal:
+      return "signal";
     case Meaning::kText:
       return "text";
     case Meaning::kCount:

@@ -39,6 +39,10 @@ enum class Meaning : std::uint8_t {
   kRole,     // KF_STACK_*: why a stack was taken
   kStack,    // id of a stack, 0 none
   kStatus,   // as from wait(2)
+  kPhase,    // KF_BLOCK_*
+  kBlockOp,  // REQ_OP_*
+  kDevice,   // major << 20 | minor
+  kSignal,   // signal number
   kText,
   kCount,
   kNumber,  // anything else
@@ -207,6 +211,88 @@ struct Schema<SyscallOpenEvent> {
                                 "While a dump collected this CPU's events, tid was inside this call."};
   static constexpr auto fields = std::tuple(field(&E::sys, "sys", M::kCall, "the call"),
                                             field(&E::enter_ns, "enter_ns", M::kTime, "when it began; 0: not known"));
+};
+
+template <>
+struct Schema<BlockEvent> {
+  using E = BlockEvent;
+  static constexpr EventDoc doc{"block", KF_EV_GENERIC, KF_GEN_BLOCK,
+                                "A step of a request to a block device; tid takes it if ctx is task."};
+  static constexpr auto fields = std::tuple(
+      field(&E::phase, "phase", M::kPhase, "0 insert into the scheduler's queue, 1 issue to the driver, 2 complete"),
+      field(&E::op, "op", M::kBlockOp, "what is asked of the device: 0 read, 1 write, 2 flush, 3 discard, ..."),
+      field(&E::ctx, "ctx", M::kContext, "what the CPU was doing: task, softirq, hardirq, nmi"),
+      field(&E::failed, "failed", M::kFlag, "it completes with an error"),
+      field(&E::request, "request", M::kNumber, "the same for all steps of one request, reused after its completion"),
+      field(&E::dev, "dev", M::kDevice, "major << 20 | minor"),
+      field(&E::bytes, "bytes", M::kCount, "how much; at a completion what is done by it"),
+      field(&E::sector, "sector", M::kNumber, "where on the device, in units of 512 bytes"));
+};
+
+template <>
+struct Schema<WorkEvent> {
+  using E = WorkEvent;
+  static constexpr EventDoc doc{"work", KF_EV_GENERIC, KF_GEN_WORK,
+                                "The kworker tid executes a work item whose next event wakes somebody or hands a "
+                                "request to a device; once per execution."};
+  static constexpr auto fields = std::tuple(
+      field(&E::function, "function", M::kNumber, "address of its function; the metadata's functions have names"),
+      field(&E::started_ns, "started_ns", M::kTime, "when the execution began"),
+      field(&E::queued_ns, "queued_ns", M::kTime,
+            "when it was queued; 0: not known, and no field below means anything"),
+      field(&E::queuer_tid, "queuer_tid", M::kTid, "task that queued it if ctx is task, merely interrupted otherwise"),
+      field(&E::ctx, "ctx", M::kContext, "what the queuing CPU was doing: task, softirq, hardirq, nmi"),
+      field(&E::queue_cpu, "queue_cpu", M::kCpu, "the CPU that queued it"),
+      field(&E::queuer_nr, "queuer_nr", M::kSyscall,
+            "call queuer_tid was in; 4095 none, 4094 a number that does not fit"),
+      field(&E::cause, "cause", M::kCause, "what the queuing CPU was handling; 0: nothing noted"),
+      field(&E::cause_detail, "cause_detail", M::kNumber, "depends on cause"),
+      field(&E::cause_args, "cause_args", M::kNumber, "depends on cause"));
+};
+
+template <>
+struct Schema<SignalEvent> {
+  using E = SignalEvent;
+  static constexpr EventDoc doc{"signal", KF_EV_GENERIC, KF_GEN_SIGNAL,
+                                "tid has sent a signal if ctx is task; whom it woke was woken just before."};
+  static constexpr auto fields =
+      std::tuple(field(&E::target_tid, "target_tid", M::kTid, "thread it is sent to"),
+                 field(&E::target_tgid, "target_tgid", M::kTgid, "that thread's process"),
+                 field(&E::signal, "signal", M::kSignal, "its number"),
+                 field(&E::result, "result", M::kNumber, "0 delivered, 1 ignored, 2 pending already, 3 and 4 lost"),
+                 field(&E::ctx, "ctx", M::kContext, "what the CPU was doing: task, softirq, hardirq, nmi"),
+                 field(&E::to_process, "to_process", M::kFlag, "any thread of the process may take it"));
+};
+
+template <>
+struct Schema<LockWaitEvent> {
+  using E = LockWaitEvent;
+  static constexpr EventDoc doc{"lock_wait", KF_EV_GENERIC, KF_GEN_LOCK_WAIT,
+                                "tid is about to block on a lock inside the kernel; its switch follows."};
+  static constexpr auto fields =
+      std::tuple(field(&E::owner_tid, "owner_tid", M::kTid, "thread that holds the lock; 0: not known"),
+                 field(&E::lock_kind, "lock_kind", M::kNumber, "1 mutex, 2 rt_mutex (PI futex, locks of PREEMPT_RT)"),
+                 field(&E::lock, "lock", M::kNumber, "address of the lock"));
+};
+
+template <>
+struct Schema<ThrottleEvent> {
+  using E = ThrottleEvent;
+  static constexpr EventDoc doc{"throttle", KF_EV_GENERIC, KF_GEN_THROTTLE,
+                                "tid is about to leave the CPU: the CPU quota of its group is used up; its switch "
+                                "follows."};
+  static constexpr auto fields =
+      std::tuple(field(&E::group, "group", M::kNumber, "which group: the same in its refill"),
+                 field(&E::cgroup_id, "cgroup_id", M::kNumber, "the group's cgroup"));
+};
+
+template <>
+struct Schema<RefillEvent> {
+  using E = RefillEvent;
+  static constexpr EventDoc doc{"refill", KF_EV_GENERIC, KF_GEN_REFILL, "A group has CPU quota again."};
+  static constexpr auto fields =
+      std::tuple(field(&E::group, "group", M::kNumber, "which group: the same in throttle events"),
+                 field(&E::some_wait, "some_wait", M::kFlag, "some of its CPUs have to wait on"));
 };
 
 template <>

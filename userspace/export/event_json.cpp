@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "dump/code_names.hpp"
+#include "dump/kernel_names.hpp"
 #include "dump/schema.hpp"
 #include "dump/syscalls.hpp"
 #include "export/json_line.hpp"
@@ -51,6 +52,14 @@ std::string name_of(Meaning meaning, T code, std::uint32_t abi) {
       return dump::exit_status_text(static_cast<std::uint32_t>(code));
     case Meaning::kSyscall:
       return dump::syscall_name(static_cast<std::uint32_t>(code), abi);
+    case Meaning::kPhase:
+      return std::string(dump::block_phase_name(static_cast<std::uint32_t>(code)));
+    case Meaning::kBlockOp:
+      return std::string(dump::block_op_name(static_cast<std::uint8_t>(code)));
+    case Meaning::kDevice:
+      return fmt::format("{}:{}", static_cast<std::uint32_t>(code) >> 20, static_cast<std::uint32_t>(code) & 0xfffff);
+    case Meaning::kSignal:
+      return dump::signal_name(static_cast<std::uint8_t>(code));
     default:
       return {};
   }
@@ -58,7 +67,9 @@ std::string name_of(Meaning meaning, T code, std::uint32_t abi) {
 
 bool is_code(Meaning meaning) {
   return meaning == Meaning::kState || meaning == Meaning::kContext || meaning == Meaning::kLoss ||
-         meaning == Meaning::kStatus || meaning == Meaning::kSyscall || meaning == Meaning::kRole;
+         meaning == Meaning::kStatus || meaning == Meaning::kSyscall || meaning == Meaning::kRole ||
+         meaning == Meaning::kPhase || meaning == Meaning::kBlockOp || meaning == Meaning::kDevice ||
+         meaning == Meaning::kSignal;
 }
 
 template <class E>
@@ -104,7 +115,9 @@ struct FieldWriter {
     std::uint32_t abi = KF_ABI_NATIVE;
     if constexpr (requires { event.abi; }) abi = event.abi;
     bool has_name = true;
-    if constexpr (requires { event.waker_nr; }) has_name = info.meaning != Meaning::kSyscall || value < KF_WAKER_BIG_NR;
+    if constexpr (
+        requires { event.waker_nr; } || requires { event.queuer_nr; })
+      has_name = info.meaning != Meaning::kSyscall || value < KF_WAKER_BIG_NR;
     put_key(out, info.name, "_name");
     if (has_name)
       put_text(out, name_of(info.meaning, value, abi));

@@ -36,8 +36,9 @@ enum class RunnableWhy : std::uint8_t {
   kWoken,
   kPreempted,
   kYielded,
-  kNew,     // forked, has not run yet
-  kNoWake,  // it was switched out to sleep and in again without anybody waking it: a signal was pending
+  kNew,       // forked, has not run yet
+  kNoWake,    // it was switched out to sleep and in again without anybody waking it: a signal was pending
+  kRefilled,  // its cgroup has CPU quota again
 };
 
 // Interval::flags
@@ -75,7 +76,7 @@ enum class CauseKind : std::uint8_t {
   kNetRx,      // network receive processing, cause_ref is KF_NET_*
   kSoftirq,    // another softirq, cause_ref is its vector
   kIrq,        // a device interrupt, cause_ref is its number
-  kWorkqueue,  // a work item
+  kWorkqueue,  // a work item: Wake::cause_ref is its index in Timeline::works(), kNone when that is not known
   kIpi,        // an interrupt sent by another CPU
 };
 
@@ -94,7 +95,7 @@ struct Wake {
   CauseKind cause = CauseKind::kNotNoted;
   std::uint8_t ctx = KF_CTX_TASK;
   std::uint8_t flags = 0;
-  std::uint8_t reserved = 0;
+  std::uint8_t signal = 0;  // the signal it came with; 0: none
 };
 static_assert(sizeof(Wake) == 32);
 
@@ -143,7 +144,35 @@ struct BlockRequest {
   std::uint64_t issued_ns = 0;
   std::uint64_t completed_ns = 0;
   ThreadId submitter = kNoThread;
-  std::uint32_t dev = 0;  // major << 20 | minor
+  std::uint32_t dev = 0;       // major << 20 | minor
+  std::uint32_t bytes = 0;     // 0: not known, nor is op
+  std::uint32_t work = kNone;  // in Timeline::works(): what its submitter, a kworker, executed
+  std::uint8_t op = 0;         // REQ_OP_*
+  bool failed = false;
+};
+
+// A work item that a kworker executed, and how it came to be queued.
+struct WorkRun {
+  std::uint64_t function = 0;  // address in the kernel
+  std::uint64_t started_ns = 0;
+  ThreadId worker = kNoThread;
+  std::uint32_t first_of_function = 0;  // index of the first run of the same function
+  Wake queued;                          // like a waking of the item; ts_ns is 0 when it was not seen
+};
+
+// What else is known of an interval: who is behind it.
+struct IntervalNote {
+  enum class Kind : std::uint8_t {
+    kMutex,    // a mutex of the kernel that `other` held when the wait began
+    kRtMutex,  // a PI futex, or any lock of a PREEMPT_RT kernel
+    kStop,     // `other` sent the signal that stopped the thread
+    kQuota,    // the group `object` has used up its CPU quota
+  };
+  std::uint64_t begin_ns = 0;  // of the interval
+  std::uint64_t object = 0;    // address of the lock, or the group
+  ThreadId other = kNoThread;
+  Kind kind = Kind::kMutex;
+  std::uint8_t signal = 0;  // kStop
 };
 
 }  // namespace kflight::model

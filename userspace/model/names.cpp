@@ -109,13 +109,15 @@ std::string_view state_name(State state) {
 }
 
 std::string_view why_name(RunnableWhy why) {
-  constexpr std::string_view kNames[] = {"woken", "preempted", "yielded", "new", "not woken"};
+  constexpr std::string_view kNames[] = {"woken", "preempted", "yielded", "new", "not woken", "quota refilled"};
   return kNames[static_cast<std::size_t>(why)];
 }
 
 WaitKind wait_kind(const Thread& thread, const Interval& blocked) {
   const Call* call = call_of(thread, blocked);
   if (blocked.detail == KF_ST_RTLOCK) return WaitKind::kKernelLock;
+  const IntervalNote* note = thread.note_of(blocked);
+  if (note && note->kind == IntervalNote::Kind::kMutex) return WaitKind::kKernelLock;
   const bool deep = is_uninterruptible(blocked.detail);
   if (deep && (blocked.flags & kIntervalIowait))
     return call || thread.is_kthread ? WaitKind::kDisk : WaitKind::kPageFault;
@@ -155,6 +157,11 @@ std::string describe_call(const Call& call) {
 }
 
 bool is_send_call(std::uint16_t nr) { return facts_of(nr).sends; }
+
+bool waits_for_one_object(const Call& call) {
+  const KindRow* row = row_of(call);
+  return row && (row->kind == WaitKind::kFutex || row->kind == WaitKind::kPoll) && row->first != First::kNothing;
+}
 
 bool returned_timeout(const Call& call) {
   const KindRow* row = call.returned() ? row_of(call) : nullptr;

@@ -45,6 +45,8 @@ std::string describe_call(const Call& call);
 
 // Calls that hand data to a socket and may run the receiver's softirq on the way.
 bool is_send_call(std::uint16_t nr);
+// Its first argument says what it waits for, so that waiting for the same again can be told: futex and epoll.
+bool waits_for_one_object(const Call& call);
 // The wait of this call ended by its own timeout, says its result.
 bool returned_timeout(const Call& call);
 // Milliseconds a finite timeout allows, as far as the call holds it as a number; negative: unknown or infinite.

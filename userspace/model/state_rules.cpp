@@ -58,6 +58,8 @@ void TimelineBuilder::switch_out(const SwitchEvent& event) {
     if (left.state != State::kRunnable) next.link = call;
   }
   push(id, next);
+  keep_note(id, event);
+  if (left.state == State::kStopped && left.detail == KF_ST_STOPPED) stops_.emplace_back(id, open(id).begin_ns);
   thread_state.after_out = static_cast<std::uint32_t>(threads_[id].intervals.size() - 1);
 
   // An early waking whose enqueue came before the switch-out found the thread awake; one enqueued after it is this
@@ -101,6 +103,9 @@ void TimelineBuilder::wake(const WakeFact& fact) {
   const bool wakes_itself = fact.wake.ctx == KF_CTX_TASK && fact.waker_tid == fact.wakee;
   if (fact.wakee == 0 || wakes_itself) return;
   const ThreadId id = alive_and_known(fact.wakee, fact.wake.ts_ns);
+  Wake remembered = fact.wake;
+  remembered.waker = thread_of(fact.waker_tid);
+  remember_wake(id, remembered);
   switch (open(id).state) {
     case State::kBlocked:
     case State::kStopped:

@@ -11,6 +11,12 @@ std::string_view Thread::name_at(std::uint64_t t_ns) const noexcept {
   return after == names.end() ? std::string_view{} : after->comm.view();
 }
 
+const IntervalNote* Thread::note_of(const Interval& interval) const noexcept {
+  const auto it = std::lower_bound(notes.begin(), notes.end(), interval.begin_ns,
+                                   [](const IntervalNote& note, std::uint64_t t_ns) { return note.begin_ns < t_ns; });
+  return it != notes.end() && it->begin_ns == interval.begin_ns ? &*it : nullptr;
+}
+
 ThreadId ThreadTable::get(std::uint32_t tid) {
   const ThreadId id = find(tid);
   return id == kNoThread ? create(tid) : id;

@@ -32,12 +32,15 @@ struct Thread {
   };
   std::vector<Name> names;  // by time; empty: not known
 
-  std::deque<Interval> intervals;  // by time; each lasts until the next one begins
-  std::deque<Call> calls;          // by begin_ns
+  std::deque<Interval> intervals;   // by time; each lasts until the next one begins
+  std::deque<Call> calls;           // by begin_ns
+  std::vector<IntervalNote> notes;  // by begin_ns, few
 
   std::uint32_t tid_at(std::uint64_t t_ns) const noexcept { return t_ns < renamed_ns ? former_tid : tid; }
   // The name at that time; of the first known one when it is older.
   std::string_view name_at(std::uint64_t t_ns) const noexcept;
+  // What else is known of the interval; null for most.
+  const IntervalNote* note_of(const Interval& interval) const noexcept;
 };
 
 class ThreadTable {

@@ -130,6 +130,7 @@ class Timeline {
   const Wake& wake(std::uint32_t index) const { return wakes_[index]; }
   const Move& move(std::uint32_t index) const { return moves_[index]; }
   const std::vector<BlockRequest>& block_requests() const noexcept { return block_requests_; }
+  const std::vector<WorkRun>& works() const noexcept { return works_; }
   const LossIndex& losses() const noexcept { return losses_; }
   const TimelineCounters& counters() const noexcept { return counters_; }
   // An event that would have ended this interval otherwise may be among the lost ones.
@@ -147,6 +148,7 @@ class Timeline {
   std::deque<Wake> wakes_;
   std::deque<Move> moves_;
   std::vector<BlockRequest> block_requests_;
+  std::vector<WorkRun> works_;
   LossIndex losses_;
   TimelineCounters counters_;
 };

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // timeline_builder.cpp - from events to the facts the rules speak of. The rules themselves are in state_rules.cpp, what
-// precedes the window comes in through base_replay.cpp.
+// precedes the window comes in through base_replay.cpp, what stands behind wakings through handoff_rules.cpp.
 #include "model/timeline_builder.hpp"
 
 #include <algorithm>
 #include <utility>
 
 #include "model/call_log.hpp"
-#include "model/wake_cause.hpp"
 
 namespace kflight::model {
 
@@ -41,6 +40,8 @@ void TimelineBuilder::add(const Event& event) {
     return;
   }
   visit_all(event, [this](const auto& e) { on(e); });
+  if (!std::holds_alternative<WakingEvent>(event) && !std::holds_alternative<WakeupEvent>(event))
+    ++cpu_state(event_head.cpu).turn;
 }
 
 void TimelineBuilder::add(const WakeFact& fact) {
@@ -56,6 +57,7 @@ std::uint32_t TimelineBuilder::add(const BlockRequest& request) {
 Timeline TimelineBuilder::finish() && {
   replay_base_until(~0ULL);
   for (const kf_task& task : facts_.tasks) learn_from_dump_snapshot(task);
+  name_stoppers();
   out_.losses_.seal();
   doubt_no_wakes();
   doubt_undecided_sleeps();
@@ -82,35 +84,9 @@ void TimelineBuilder::on(const WakingEvent& event) {
   fact.wake.cpu = event.cpu;
   fact.wake.ctx = event.ctx;
   fact.wake.waker_nr = event.waker_nr;
+  fact.wake.waker = thread_of(event.tid);
   note_cause(fact.wake, event.cause, event.cause_detail, event.cause_args);
   wake(fact);
-}
-
-void TimelineBuilder::note_cause(Wake& wake, std::uint8_t cause, std::uint32_t detail,
-                                 const std::array<std::uint64_t, 2>& args) {
-  const auto boottime = [&](std::uint64_t monotonic_ns) {
-    return std::min(monotonic_ns + static_cast<std::uint64_t>(facts_.boottime_minus_monotonic_ns), wake.ts_ns);
-  };
-  wake.cause = cause_kind(cause);
-  wake.cause_ref = detail;
-  if (wake.cause == CauseKind::kTimer) {
-    constexpr std::uint32_t kMonotonic = 1, kBoottime = 7;  // clock ids of clock_gettime(2)
-    const bool own = cause == KF_CAUSE_HRTIMER && (detail & 15) == KF_TIMER_SLEEP && args[0] != 0;
-    const std::uint32_t clock = detail >> 4;
-    wake.cause_ref = kNone;
-    if (own && (clock == kMonotonic || clock == kBoottime)) {
-      const std::uint64_t due_ns = clock == kMonotonic ? boottime(args[0]) : std::min(args[0], wake.ts_ns);
-      wake.cause_ref = static_cast<std::uint32_t>(std::min<std::uint64_t>(wake.ts_ns - due_ns, kNone - 1));
-    }
-  }
-  if (wake.cause != CauseKind::kBlock) return;
-  BlockRequest request;
-  request.completed_ns = wake.ts_ns;
-  request.queued_ns = boottime(args[0]);
-  request.issued_ns = args[1] ? boottime(args[1]) : request.queued_ns;  // drivers without I/O statistics do not tell
-  if (detail != KF_DEV_UNKNOWN) request.dev = (detail >> 9) << 20 | (detail & 511);
-  wake.cause_ref = static_cast<std::uint32_t>(out_.block_requests_.size());
-  out_.block_requests_.push_back(request);
 }
 
 void TimelineBuilder::on(const WakeupEvent& event) {
@@ -125,6 +101,10 @@ void TimelineBuilder::on(const WakeupEvent& event) {
     fork(lost);
   }
   enqueue(event.wakee, event.target_cpu, event.ts_ns);
+  // Into a group that is out of quota: kernels before 6.18 leave it there, later ones run it until it leaves the
+  // kernel.
+  if (const ThreadId id = threads_.find(event.wakee); event.throttled && open(id).state == State::kRunnable)
+    push(id, {event.ts_ns, kNone, kNone, event.target_cpu, State::kThrottled, 0, 0, open(id).prio});
 }
 
 void TimelineBuilder::on(const MigrateEvent& event) {

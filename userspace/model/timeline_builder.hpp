@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cstdint>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -51,9 +52,12 @@ class TimelineBuilder {
     std::uint16_t last_cpu = kNoCpu;
     std::uint16_t early_queue_cpu = kNoCpu;
     std::uint8_t prio = KF_DEFAULT_PRIO;
-    bool has_early = false;   // early: a waking that came while it still ran
-    bool was_placed = false;  // something said on which CPU it was
+    bool has_early = false;      // early: a waking that came while it still ran
+    bool was_placed = false;     // something said on which CPU it was
+    bool has_note = false;       // note: of the interval its next switch-out begins
+    std::uint32_t work = kNone;  // what this kworker executes, as far as it matters
     Wake early;
+    IntervalNote note;
   };
   static constexpr std::uint32_t kNoTid = 0xffffffff;
   struct CpuState {
@@ -61,6 +65,22 @@ class TimelineBuilder {
     std::uint32_t tid = kNoTid;  // current task
     std::uint64_t last_ns = 0;   // last event
     std::uint64_t hole_ns = 0;   // a loss began here, no event seen since; 0: none
+    std::uint32_t turn = 0;      // counts events that are neither wakings nor wakeups
+  };
+  // A waking of late: the signal that brought it is told afterwards.
+  struct RecentWake {
+    std::uint64_t ts_ns = 0;
+    ThreadId wakee = kNoThread;
+    ThreadId waker = kNoThread;
+    std::uint16_t cpu = kNoCpu;
+    std::uint32_t turn = 0;  // of its CPU
+  };
+  struct StopSignal {
+    std::uint64_t ts_ns = 0;
+    ThreadId sender = kNoThread;
+    std::uint32_t target_tid = 0, target_tgid = 0;
+    std::uint8_t signal = 0;
+    bool to_process = false;
   };
 
   // A thread's state as task snapshots tell it.
@@ -84,6 +104,12 @@ class TimelineBuilder {
   void on(const RenameEvent& event);
   void on(const SyscallEvent& event);
   void on(const SyscallOpenEvent& event);
+  void on(const BlockEvent& event);
+  void on(const WorkEvent& event);
+  void on(const SignalEvent& event);
+  void on(const LockWaitEvent& event);
+  void on(const ThrottleEvent& event);
+  void on(const RefillEvent& event);
   void on(const LossEvent& event);
   void on(const StackEvent& event) { observe_current(event); }
   void on(const UnknownEvent& event) { observe_current(event); }
@@ -110,6 +136,14 @@ class TimelineBuilder {
   void switch_out(const SwitchEvent& event);
   void switch_in(std::uint32_t tid, std::uint16_t cpu, std::uint64_t ts_ns, std::uint8_t prio);
   void note_cause(Wake& wake, std::uint8_t cause, std::uint32_t detail, const std::array<std::uint64_t, 2>& args);
+  void note_block_cause(Wake& wake, std::uint32_t detail, const std::array<std::uint64_t, 2>& args);
+  std::uint64_t boottime(std::uint64_t monotonic_ns, std::uint64_t at_most_ns) const;
+  std::uint32_t completed_request(const Wake& wake, std::uint32_t dev, std::uint64_t issued_ns) const;
+  void keep_note(ThreadId id, const SwitchEvent& event);
+  static void add_note(Thread& thread, const IntervalNote& note);
+  void remember_wake(ThreadId wakee, const Wake& wake);
+  void name_signal(const RecentWake& recent, std::uint8_t signal);
+  void name_stoppers();
   void wake(const WakeFact& fact);
   void wake_sleeper(ThreadId id, const WakeFact& fact);
   void wake_early(ThreadId id);
@@ -139,6 +173,14 @@ class TimelineBuilder {
   std::vector<BaseFact> base_;
   std::size_t next_base_ = 0;
   std::vector<std::pair<ThreadId, std::uint32_t>> no_wakes_;  // intervals that are kNoWake unless events are missing
+  std::unordered_map<std::uint64_t, std::uint32_t> requests_in_flight_;  // by address: index of the block request
+  std::unordered_map<std::uint64_t, std::uint32_t> first_works_;         // by function: index of the first run
+  std::vector<std::vector<std::uint32_t>> completed_;  // block requests by the CPU that completed them, in time order
+  std::array<RecentWake, 16> recent_wakes_;            // a ring
+  std::size_t recent_wake_ = 0;
+  std::vector<StopSignal> stop_signals_;
+  std::vector<std::pair<ThreadId, std::uint64_t>> stops_;  // and when
+  std::vector<ThreadId> throttled_;                        // may be
 };
 
 }  // namespace kflight::model

@@ -54,6 +54,12 @@ bool Trace::is_target(const Thread& thread) const {
 
 bool Trace::has_all_calls(const Thread& thread) const { return all_calls_ && !thread.is_kthread && is_target(thread); }
 
+std::string_view Trace::function_name(std::uint64_t address) const {
+  for (const KernelFunction& function : meta().functions)
+    if (function.address == address) return function.name;
+  return {};
+}
+
 std::string thread_name(const Timeline& timeline, ThreadId id, std::uint64_t at_ns) {
   if (id == kIdleThread) return "idle";
   if (id == kNoThread) return "unknown";

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "kflight/dump.hpp"
 #include "model/stack_log.hpp"
@@ -29,6 +30,8 @@ class Trace {
   bool is_target(const Thread& thread) const;
   // Every system call of this thread in the window has been recorded, so that what is not in a call is user code.
   bool has_all_calls(const Thread& thread) const;
+  // Of the kernel's function at that address; empty when it is not known.
+  std::string_view function_name(std::uint64_t address) const;
 
  private:
   std::optional<Dump> dump_;

@@ -30,7 +30,7 @@
 #include "record/recorded_config.hpp"
 #include "record/stack_keeper.hpp"
 #include "record/target_set.hpp"
-#include "record/timer_functions.hpp"
+#include "record/kernel_functions.hpp"
 #include "record/triggers.hpp"
 #include "record/window.hpp"
 
@@ -90,6 +90,7 @@ struct FlightRecorder::Impl {
 
   mutable Mutex start_mutex;       // serializes start and stop
   mutable Mutex write_mutex;       // held by the one running write_to
+  FunctionNames function_names KF_GUARDED_BY(write_mutex);
   mutable Mutex targets_mutex;
   std::vector<ProcessInfo> targets KF_GUARDED_BY(targets_mutex);
 
@@ -270,7 +271,7 @@ void FlightRecorder::Impl::scan_inflight() {
 void FlightRecorder::Impl::look_for_losses() {
   kf_counters counters = loader->counters();
   if (stacks) counters.stacks_lost += stacks->lost();
-  losses.look(boottime_ns(), loader->recursion_misses(), counters);
+  losses.look(boottime_ns(), loader->recursion_misses(), loader->capped_events(), counters);
 }
 
 nanoseconds FlightRecorder::Impl::on_tick() {
@@ -334,7 +335,8 @@ Result<std::uint64_t> FlightRecorder::Impl::write(ByteSink& sink, const Cause& c
 
   std::vector<kf_loss> lost = losses.within(snapshot.info.from_ns);
   lost.insert(lost.end(), snapshot.losses.begin(), snapshot.losses.end());
-  const DumpMeta meta = describe(cause, snapshot.info, end_ns);
+  DumpMeta meta = describe(cause, snapshot.info, end_ns);
+  meta.functions = function_names.named(loader->work_functions());
   dump::DumpWriter writer(sink);
   KF_TRY(writer.begin(meta.clocks.realtime));
   KF_TRY(writer.schema(dump::schema_json()));

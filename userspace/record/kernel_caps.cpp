@@ -139,6 +139,9 @@ Result<KernelCaps> read_kernel_caps() {
   caps.has_compare_and_swap = can_compare_and_swap();
   caps.has_throttled = member_offset(kernel.get(), "task_struct", "throttled").has_value();
   caps.has_stacks = ::access("/proc/sys/kernel/perf_event_max_stack", F_OK) == 0;
+  caps.has_throttle_count = member_offset(kernel.get(), "cfs_rq", "throttle_count").has_value();
+  caps.has_blocked_on = member_offset(kernel.get(), "task_struct", "blocked_on").has_value();
+  caps.block_has_queue = tracepoint_arguments(kernel.get(), "block_rq_insert").value_or(0) >= 2;
   find_percpu_variables(kernel.get(), caps);
   return caps;
 }
@@ -156,8 +159,10 @@ std::vector<Feature> kernel_features(const KernelCaps& caps) {
                       "wakings by interrupts look like wakings by the interrupted thread"});
   features.push_back({"perf events (CONFIG_PERF_EVENTS)", caps.has_stacks, false,
                       "there are no stacks and no samples: where a program waited is not known"});
-  features.push_back({"task_struct.throttled (6.18)", caps.has_throttled, false,
+  features.push_back({"CPU quotas (cfs_rq.throttle_count)", caps.has_throttled || caps.has_throttle_count, false,
                       "a thread out of CPU quota looks runnable"});
+  features.push_back({"task_struct.blocked_on (6.18)", caps.has_blocked_on, false,
+                      "who holds a mutex of the kernel is known when he lets it go, not before"});
   return features;
 }
 

@@ -17,6 +17,9 @@ struct KernelCaps {
   bool switch_has_prev_state = false;  // sched_switch passes prev_state (5.18)
   bool has_task_pt_regs = false;       // bpf_task_pt_regs (5.15)
   bool has_throttled = false;          // task_struct.throttled (6.18)
+  bool has_blocked_on = false;         // task_struct.blocked_on (6.18)
+  bool has_throttle_count = false;     // cfs_rq.throttle_count: quotas before task_struct.throttled
+  bool block_has_queue = false;        // block_rq_insert passes the queue first (until 5.10)
   bool has_rdonly_cast = false;        // bpf_rdonly_cast (6.2)
   bool has_compare_and_swap = false;   // atomic operations with a result (5.12)
   bool has_stacks = false;             // perf events are built in: they walk stacks and take samples

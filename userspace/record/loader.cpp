@@ -232,6 +232,7 @@ Result<Loader> Loader::load(kf_config config, std::uint64_t ring_bytes, std::uin
   config.has_current_task = impl->caps.has_current_task && impl->caps.has_rdonly_cast;
   config.current_task_delta = impl->caps.current_task_delta;
   config.has_rdonly_cast = impl->caps.has_rdonly_cast;
+  config.block_has_queue = impl->caps.block_has_queue;
   config.parked_slots = impl->caps.has_compare_and_swap && config.syscalls != KF_SYSCALLS_OFF ? parked_slots() : 0;
   config.stack_frames = stack_frames();
   if (!impl->caps.has_stacks) config.stacks = KF_STACKS_NONE, config.sample_hz = 0;
@@ -423,6 +424,25 @@ std::uint64_t Loader::recursion_misses() const {
   std::uint64_t misses = 0;
   for_each_loaded(impl_->object.get(), [&](const bpf_program*, const bpf_prog_info& info) { misses += info.recursion_misses; });
   return misses;
+}
+
+std::uint64_t Loader::capped_events() const {
+  std::vector<kf_cap> caps(possible_cpus());
+  const std::uint32_t zero = 0;
+  std::uint64_t events = 0;
+  if (bpf_map_lookup_elem(bpf_map__fd(impl_->object->maps.caps), &zero, caps.data()) == 0)
+    for (const kf_cap& cap : caps) events += cap.capped;
+  return events;
+}
+
+std::vector<std::uint64_t> Loader::work_functions() const {
+  std::vector<std::uint64_t> addresses;
+  const int map = bpf_map__fd(impl_->object->maps.work_functions);
+  std::uint64_t key = 0;
+  for (const std::uint64_t* previous = nullptr; bpf_map_get_next_key(map, previous, &key) == 0; previous = &key)
+    if (addresses.size() < 1024) addresses.push_back(key);
+    else break;
+  return addresses;
 }
 
 std::vector<ProgramCost> Loader::program_costs() const {

@@ -52,6 +52,8 @@ class Loader {
 
   kf_counters counters() const noexcept;
   std::uint64_t recursion_misses() const;
+  std::uint64_t capped_events() const;  // that BLOCK and SIGNAL lost to their cap
+  std::vector<std::uint64_t> work_functions() const;  // addresses, of the WORK events so far
   std::vector<ProgramCost> program_costs() const;
 
  private:

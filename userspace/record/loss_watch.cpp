@@ -47,12 +47,14 @@ void LossWatch::note(Count& count, std::uint64_t total, std::uint64_t now_ns) {
   entries_.push_back({.kind = count.kind, .lane = kAnyLane, .from_ns = looked_ns_, .to_ns = now_ns, .count = more});
 }
 
-void LossWatch::look(std::uint64_t now_ns, std::uint64_t recursion_misses, const kf_counters& counters) {
+void LossWatch::look(std::uint64_t now_ns, std::uint64_t recursion_misses, std::uint64_t capped,
+                     const kf_counters& counters) {
   MutexLock lock(mutex_);
   note(recursion_, recursion_misses, now_ns);
   note(control_, counters.control_lost, now_ns);
   note(inflight_, counters.inflight_lost, now_ns);
   note(stacks_, counters.stacks_lost, now_ns);
+  note(capped_, capped, now_ns);
   looked_ns_ = now_ns;
 }
 
@@ -65,6 +67,7 @@ LossInfo LossWatch::totals() const {
   info.control = control_.total;
   info.inflight = inflight_.total;
   info.stacks = stacks_.total;
+  info.capped = capped_.total;
   return info;
 }
 

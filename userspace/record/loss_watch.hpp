@@ -23,7 +23,8 @@ class LossWatch {
 
   void start(std::uint64_t now_ns) KF_EXCLUDES(mutex_);
   void see(const kf_chunk& chunk) noexcept;
-  void look(std::uint64_t now_ns, std::uint64_t recursion_misses, const kf_counters& counters) KF_EXCLUDES(mutex_);
+  void look(std::uint64_t now_ns, std::uint64_t recursion_misses, std::uint64_t capped, const kf_counters& counters)
+      KF_EXCLUDES(mutex_);
 
   // How many matches `merged_total` (kf_ctl::merged, a running total) adds to those already told. Consumer's thread.
   std::uint64_t merged_since(std::uint64_t merged_total) noexcept;
@@ -57,6 +58,7 @@ class LossWatch {
   Count control_ KF_GUARDED_BY(mutex_) = {KF_LOSS_CONTROL};
   Count inflight_ KF_GUARDED_BY(mutex_) = {KF_LOSS_INFLIGHT};
   Count stacks_ KF_GUARDED_BY(mutex_) = {KF_LOSS_STACK};
+  Count capped_ KF_GUARDED_BY(mutex_) = {KF_LOSS_CAPPED};
   std::vector<kf_loss> entries_ KF_GUARDED_BY(mutex_);
 };
 

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <map>
 
+#include "support/explained.hpp"
 #include "support/worked_example.hpp"
 
 namespace kflight::test {
@@ -20,40 +21,6 @@ using analyze::Quality;
 using model::CauseKind;
 using model::ThreadId;
 using model::Trace;
-
-struct Explained {
-  Trace trace;
-  Explanation explanation;
-
-  std::uint64_t sum(Category category, std::uint32_t tid = 0) const {
-    std::uint64_t ns = 0;
-    for (const Leaf& leaf : explanation.leaves) {
-      const bool of_thread = leaf.who.kind == analyze::Who::Kind::kThread && leaf.who.id < model::kIdleThread &&
-                             trace.timeline().thread(leaf.who.id).tid == tid;
-      if (leaf.category == category && (tid == 0 || of_thread)) ns += leaf.length_ns();
-    }
-    return ns;
-  }
-  std::uint64_t sum(Quality quality) const {
-    std::uint64_t ns = 0;
-    for (const Leaf& leaf : explanation.leaves)
-      if (leaf.quality == quality) ns += leaf.length_ns();
-    return ns;
-  }
-};
-
-Explained explain(const TraceBuilder& builder, std::uint32_t tid, std::uint64_t from_ns, std::uint64_t to_ns,
-                  std::uint64_t window_end_ns) {
-  Trace trace(builder.timeline(1000, window_end_ns));
-  Explanation explanation = analyze::explain(trace, trace.timeline().find_thread(tid, from_ns), from_ns, to_ns);
-  std::uint64_t at = from_ns;
-  for (const Leaf& leaf : explanation.leaves) {
-    EXPECT_EQ(leaf.begin_ns, at);
-    at = leaf.end_ns;
-  }
-  EXPECT_EQ(at, to_ns);
-  return {std::move(trace), std::move(explanation)};
-}
 
 TEST(ExplainWorked, EveryNumber) {
   using W = WorkedExample;

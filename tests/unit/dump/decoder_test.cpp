@@ -155,6 +155,58 @@ TEST(Decoder, WakeupBits) {
   EXPECT_TRUE(e.is_new && e.throttled);
 }
 
+TEST(Decoder, BlockRequest) {
+  const auto e = only<BlockEvent>(
+      ChunkBuilder(2, {.cur_tid = 6})
+          .at(1us)
+          .block(KF_BLOCK_COMPLETE, 9, 0xffff888012345678, 0xffffffff, 1ULL << 40, 0xfff, 0xfffff, KF_CTX_SOFTIRQ)
+          .build());
+  EXPECT_EQ(e.phase, KF_BLOCK_COMPLETE);
+  EXPECT_EQ(e.op, 9);
+  EXPECT_EQ(e.ctx, KF_CTX_SOFTIRQ);
+  EXPECT_FALSE(e.failed);
+  EXPECT_EQ(e.request, 0xffff888012345678u);
+  EXPECT_EQ(e.bytes, 0xffffffffu);
+  EXPECT_EQ(e.dev, 0xffffffffu);
+  EXPECT_EQ(e.sector, 1ULL << 40);
+  EXPECT_EQ(e.tid, 6u);
+}
+
+TEST(Decoder, WorkItem) {
+  const auto e =
+      only<WorkEvent>(ChunkBuilder(0, {.cur_tid = 6}).at(1s).work(0xffffffff81000000, 3us, 5us, 77, 9).build());
+  EXPECT_EQ(e.function, 0xffffffff81000000u);
+  EXPECT_EQ(e.started_ns, 1'000'000'000u - 3'000);
+  EXPECT_EQ(e.queued_ns, 1'000'000'000u - 5'000);
+  EXPECT_EQ(e.queuer_tid, 77u);
+  EXPECT_EQ(e.queue_cpu, 9);
+  EXPECT_EQ(e.queuer_nr, KF_WAKER_NO_SYS);
+  EXPECT_EQ(e.cause, KF_CAUSE_BLOCK);
+  EXPECT_EQ(e.cause_detail, 7u);
+  EXPECT_EQ(e.cause_args[1], 12u);
+}
+
+TEST(Decoder, WorkItemThatNobodySawQueued) {
+  const auto e = only<WorkEvent>(ChunkBuilder(0).at(1s).generic(KF_GEN_WORK, 5, {1, 2, 3, 4, 5, 6}).build());
+  EXPECT_EQ(e.queued_ns, 0u);
+  EXPECT_EQ(e.queuer_tid, 0u);
+  EXPECT_EQ(e.cause, KF_CAUSE_NONE);
+}
+
+TEST(Decoder, SignalLockAndQuota) {
+  const auto signal = only<SignalEvent>(ChunkBuilder(0).at(1us).signal(100, 10, 90).build());
+  EXPECT_EQ(signal.target_tid, 100u);
+  EXPECT_EQ(signal.target_tgid, 90u);
+  EXPECT_EQ(signal.signal, 10);
+  EXPECT_TRUE(signal.to_process);
+  const auto lock = only<LockWaitEvent>(ChunkBuilder(0).at(1us).lock_wait(100, 0xffff888000000010).build());
+  EXPECT_EQ(lock.owner_tid, 100u);
+  EXPECT_EQ(lock.lock_kind, KF_LOCK_MUTEX);
+  EXPECT_EQ(lock.lock, 0xffff888000000010u);
+  EXPECT_EQ(only<ThrottleEvent>(ChunkBuilder(0).at(1us).throttle(5, 6).build()).cgroup_id, 6u);
+  EXPECT_TRUE(only<RefillEvent>(ChunkBuilder(0).at(1us).refill(5, true).build()).some_wait);
+}
+
 TEST(Decoder, SyscallEnterIsExitMinusDuration) {
   for (const std::uint64_t took : {1ull, 16383ull, 16384ull, 0xffffffffull, 0x100000000ull}) {
     const auto chunk = ChunkBuilder(0, {.cur_tid = 6}).at(100s).syscall(17, -11, {.took = Nanos(took)}).build();

@@ -56,6 +56,12 @@ TEST(Schema, EveryRecordedKindDecodesToItsEntry) {
                          .rename(1, "c")
                          .syscall(1)
                          .syscall_open(call(1), 1us)
+                         .block(KF_BLOCK_INSERT, 1, 2, 3, 4)
+                         .work(1, 1us, 2us, 3, 0)
+                         .signal(1, 2, 3)
+                         .lock_wait(1, 2)
+                         .throttle(1, 2)
+                         .refill(1, true)
                          .stack(1, KF_STACK_BLOCK, 1, 2)
                          .build();
   ChunkCursor cursor(chunk.head, chunk.words);

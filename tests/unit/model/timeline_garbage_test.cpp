@@ -16,7 +16,7 @@ class Garbage {
   explicit Garbage(std::uint64_t seed) : random_(seed) {}
 
   Event event(std::uint64_t ts_ns) {
-    switch (number(12)) {
+    switch (number(18)) {
       case 0:
       case 1:
       case 2: {
@@ -39,6 +39,9 @@ class Garbage {
         e.has_wakeup = number(2);
         e.wakeup_ns = ts_ns + number(3000);
         e.target_cpu = cpu();
+        e.cause = static_cast<std::uint8_t>(number(10));
+        e.cause_detail = static_cast<std::uint32_t>(number(3));
+        e.cause_args = {number(3), number(3)};
         return e;
       }
       case 5: {
@@ -46,6 +49,7 @@ class Garbage {
         e.wakee = tid();
         e.target_cpu = cpu();
         e.is_new = number(2);
+        e.throttled = number(4) == 0;
         return e;
       }
       case 6: {
@@ -76,6 +80,47 @@ class Garbage {
         auto e = with_head<LossEvent>(ts_ns);
         e.from_ns = random_() % (ts_ns + 1);
         e.count = number(5);
+        return e;
+      }
+      case 11: {
+        auto e = with_head<BlockEvent>(ts_ns);
+        e.phase = static_cast<std::uint8_t>(number(4));
+        e.ctx = static_cast<std::uint8_t>(number(4));
+        e.request = number(4);
+        return e;
+      }
+      case 12: {
+        auto e = with_head<WorkEvent>(ts_ns);
+        e.function = number(3);
+        e.started_ns = random_() % (ts_ns + 10);
+        e.queued_ns = random_() % (ts_ns + 10);
+        e.queuer_tid = tid();
+        e.queue_cpu = static_cast<std::uint16_t>(number(40));
+        e.cause = static_cast<std::uint8_t>(number(10));
+        return e;
+      }
+      case 13: {
+        auto e = with_head<SignalEvent>(ts_ns);
+        e.target_tid = tid();
+        e.target_tgid = tid();
+        e.signal = static_cast<std::uint8_t>(number(30));
+        e.to_process = number(2);
+        return e;
+      }
+      case 14: {
+        auto e = with_head<LockWaitEvent>(ts_ns);
+        e.owner_tid = tid();
+        e.lock_kind = static_cast<std::uint8_t>(number(4));
+        return e;
+      }
+      case 15: {
+        auto e = with_head<ThrottleEvent>(ts_ns);
+        e.group = number(3);
+        return e;
+      }
+      case 16: {
+        auto e = with_head<RefillEvent>(ts_ns);
+        e.group = number(3);
         return e;
       }
       default: {
@@ -132,8 +177,10 @@ TEST(TimelineGarbage, InvariantsHold) {
     const model::Timeline timeline = std::move(builder).finish();
     expect_partition(timeline);
     expect_cpus_agree(timeline);
-    for (model::ThreadId id = 0; id < timeline.threads().size(); ++id)
+    for (model::ThreadId id = 0; id < timeline.threads().size(); ++id) {
+      for (const model::IntervalNote& note : timeline.thread(id).notes) EXPECT_LE(note.begin_ns, timeline.end_ns());
       for (std::uint64_t t = 0; t < 120'000; t += 7'001) timeline.call_at(timeline.thread(id), t);
+    }
     if (HasFailure()) return;
   }
 }

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Who is behind a wait where the waking alone does not tell: submitters of disk requests, work items, signals, locks of
+// the kernel, CPU quotas, ksoftirqd, wakings that were of no use.
+#include <gmock/gmock.h>
+
+#include <cerrno>
+
+#include "support/explained.hpp"
+
+namespace kflight::test {
+namespace {
+
+using analyze::Category;
+using analyze::Quality;
+using analyze::Who;
+using model::CauseKind;
+
+constexpr std::uint64_t kRequest = 0xffff888000aa0000, kFunction = 0xffffffff81b00c80;
+constexpr std::uint32_t kVda = 254u << 9;  // as the cause register has it
+
+constexpr SwitchSpec kDiskWait{.state = KF_ST_DISK, .iowait = true, .call = "fsync", .args = {3}};
+
+// ------------------------------------------------------------------------------------------------------ disks
+
+TEST(ExplainDisk, SubmittedByTheSleeper) {
+  TraceBuilder t;
+  t.runs(0, 7).runs(1, 0).at(9'000).cpu(0).block(KF_BLOCK_INSERT, kRequest);
+  t.at(10'000).switch_to(0, kDiskWait);
+  t.at(15'000).cpu(1).block(KF_BLOCK_ISSUE, kRequest, {.ctx = KF_CTX_SOFTIRQ});
+  t.at(45'000).cpu(0).block(KF_BLOCK_COMPLETE, kRequest, {.ctx = KF_CTX_HARDIRQ});
+  t.at(50'000).caused_waking(7, KF_CTX_HARDIRQ, KF_CAUSE_BLOCK, kVda, {8'000, 15'000});
+  const Explained e = explain(t, 7, 10'000, 50'000, 100'000);
+  EXPECT_EQ(e.sum(Category::kDiskBeforeSubmit), 0u);
+  EXPECT_EQ(e.sum(Category::kDiskQueue), 5'000u);
+  EXPECT_EQ(e.sum(Category::kDiskService), 30'000u);
+  EXPECT_EQ(e.sum(Category::kDiskCompletion), 5'000u);
+  EXPECT_EQ(e.sum(Quality::kExact), 40'000u);
+  EXPECT_THAT(e.text(), testing::HasSubstr("write of 4 KiB"));
+}
+
+TEST(ExplainDisk, UntilItWasSubmittedItIsWhatTheSubmitterDid) {
+  TraceBuilder t;
+  t.runs(0, 7).runs(1, 50).at(10'000).cpu(0).switch_to(0, kDiskWait);
+  t.at(30'000).cpu(1).block(KF_BLOCK_INSERT, kRequest).at(31'000).block(KF_BLOCK_ISSUE, kRequest);
+  t.at(49'000).cpu(0).block(KF_BLOCK_COMPLETE, kRequest, {.ctx = KF_CTX_HARDIRQ});
+  t.at(50'000).caused_waking(7, KF_CTX_HARDIRQ, KF_CAUSE_BLOCK, kVda, {30'000, 31'000});
+  const Explained e = explain(t, 7, 10'000, 50'000, 100'000);
+  EXPECT_EQ(e.sum(Category::kCpu, 50), 20'000u);
+  EXPECT_EQ(e.sum(Category::kDiskQueue), 1'000u);
+  EXPECT_EQ(e.sum(Category::kDiskService), 18'000u);
+  EXPECT_EQ(e.sum(Category::kDiskCompletion), 1'000u);
+}
+
+// Events of requests are capped: then the times that the waking carries must do.
+TEST(ExplainDisk, WithoutItsEventsTheWakingsOwnTimesCount) {
+  TraceBuilder t;
+  t.runs(0, 7).at(10'000).cpu(0).switch_to(0, kDiskWait);
+  t.at(20'000).block(KF_BLOCK_COMPLETE, 1, {.ctx = KF_CTX_HARDIRQ});  // another request, done before ours was issued
+  t.at(50'000).caused_waking(7, KF_CTX_HARDIRQ, KF_CAUSE_BLOCK, kVda, {12'000, 25'000});
+  const Explained e = explain(t, 7, 10'000, 50'000, 100'000);
+  EXPECT_EQ(e.sum(Category::kDiskBeforeSubmit), 2'000u);
+  EXPECT_EQ(e.sum(Category::kDiskQueue), 13'000u);
+  EXPECT_EQ(e.sum(Category::kDiskService), 25'000u);
+}
+
+TEST(ExplainDisk, AnIoLimitHeldItBack) {
+  DumpMeta meta;
+  meta.functions = {{kFunction, "blk_throtl_dispatch_work_fn"}};
+  TraceBuilder t;
+  t.runs(0, 7).runs(1, 0).sleeps(60, {.state = KF_ST_IDLE}).named(60, "kworker/1:1", KF_TASK_KTHREAD);
+  t.at(10'000).cpu(0).switch_to(0, kDiskWait);
+  t.at(29'000).cpu(1).waking(60, {.ctx = KF_CTX_SOFTIRQ}).wakeup(60, 1).switch_to(60);
+  t.at(30'000).work(kFunction, 29'500, {.at_ns = 29'000, .cpu = 1, .ctx = KF_CTX_SOFTIRQ, .cause = KF_CAUSE_TIMER});
+  t.block(KF_BLOCK_INSERT, kRequest).at(31'000).block(KF_BLOCK_ISSUE, kRequest);
+  t.at(49'000).cpu(0).block(KF_BLOCK_COMPLETE, kRequest, {.ctx = KF_CTX_HARDIRQ});
+  t.at(50'000).caused_waking(7, KF_CTX_HARDIRQ, KF_CAUSE_BLOCK, kVda, {30'000, 31'000});
+  const Explained e = explain(t, 7, 10'000, 50'000, 100'000, meta);
+  EXPECT_EQ(e.sum(Category::kDiskQueue), 21'000u);
+  EXPECT_EQ(e.sum(Category::kDiskService), 18'000u);
+  EXPECT_THAT(e.text(), testing::HasSubstr("held back by an I/O limit"));
+}
+
+// ------------------------------------------------------------------------------------------------------ work items
+
+// 7 waits from 10 us to 50 us; kworker 60 runs an item from 40 us on that wakes it; the item was queued at 30 us.
+TraceBuilder work_wait(const QueueSpec& queued) {
+  TraceBuilder t;
+  t.runs(0, 7).runs(1, 8).runs(2, 0).sleeps(60, {.state = KF_ST_IDLE}).named(60, "kworker/2:1", KF_TASK_KTHREAD);
+  t.at(10'000).cpu(0).switch_to(0, {.state = KF_ST_SLEEP, .call = "io_getevents"});
+  t.at(30'000).cpu(1).waking(60).wakeup(60, 2).at(39'000).cpu(2).switch_to(60);
+  t.at(50'000).work(kFunction, 40'000, queued).caused_waking(7, KF_CTX_TASK, KF_CAUSE_WORK, 0, {kFunction, 0});
+  return t;
+}
+
+TEST(ExplainWork, QueuerDelayAndWorker) {
+  DumpMeta meta;
+  meta.functions = {{kFunction, "dio_aio_complete_work"}};
+  const Explained e = explain(work_wait({.at_ns = 30'000, .by = 8, .cpu = 1}), 7, 10'000, 50'000, 100'000, meta);
+  EXPECT_EQ(e.sum(Category::kCpu, 8), 20'000u);
+  EXPECT_EQ(e.sum(Category::kWorkqueue), 10'000u);
+  EXPECT_EQ(e.sum(Category::kCpu, 60), 10'000u);
+  EXPECT_EQ(e.sum(Quality::kExact), 40'000u);
+  EXPECT_THAT(e.text(), testing::HasSubstr("work item dio_aio_complete_work"));
+}
+
+TEST(ExplainWork, QueuedWhenADiskWasDone) {
+  auto t = work_wait({.at_ns = 30'000,
+                      .by = 8,
+                      .cpu = 1,
+                      .ctx = KF_CTX_HARDIRQ,
+                      .cause = KF_CAUSE_BLOCK,
+                      .detail = kVda,
+                      .args = {12'000, 13'000}});
+  const Explained e = explain(t, 7, 10'000, 50'000, 100'000);
+  EXPECT_EQ(e.sum(Category::kDiskBeforeSubmit), 2'000u);
+  EXPECT_EQ(e.sum(Category::kDiskQueue), 1'000u);
+  EXPECT_EQ(e.sum(Category::kDiskService), 17'000u);
+  EXPECT_EQ(e.sum(Category::kWorkqueue), 10'000u);
+  EXPECT_EQ(e.sum(Category::kCpu, 60), 10'000u);
+}
+
+TEST(ExplainWork, NobodySawItQueued) {
+  const Explained e = explain(work_wait({}), 7, 10'000, 50'000, 100'000);
+  EXPECT_EQ(e.sum(Category::kWorkqueue), 30'000u);
+  EXPECT_EQ(e.sum(Category::kCpu, 60), 10'000u);
+  EXPECT_EQ(e.sum(Quality::kInferred), 30'000u);
+}
+
+TEST(ExplainWork, ByATimer) {
+  auto t = work_wait(
+      {.at_ns = 30'000, .by = 8, .cpu = 1, .ctx = KF_CTX_SOFTIRQ, .cause = KF_CAUSE_TIMER, .detail = KF_TIMER_WORK});
+  EXPECT_EQ(explain(t, 7, 10'000, 50'000, 100'000).sum(Category::kWorkqueue), 30'000u);
+}
+
+// ------------------------------------------------------------------------------------------------------ signals
+
+TEST(ExplainSignals, NamedInTheWait) {
+  TraceBuilder t;
+  t.runs(0, 7).runs(1, 8).at(10'000).cpu(0).switch_to(0, {.state = KF_ST_SLEEP, .call = "pause"});
+  t.at(50'000).cpu(1).waking(7, {.call = "kill"}).at(50'300).signal(7, 10, 7);
+  const Explained e = explain(t, 7, 10'000, 50'000, 100'000);
+  EXPECT_EQ(e.sum(Category::kCpu, 8), 40'000u);
+  EXPECT_THAT(e.text(), testing::HasSubstr("pause (signal SIGUSR1)"));
+}
+
+TEST(ExplainSignals, OfAnotherTaskIsNotThisWakings) {
+  TraceBuilder t;
+  t.runs(0, 7).runs(1, 8).runs(2, 9).at(10'000).cpu(0).switch_to(0, {.state = KF_ST_SLEEP, .call = "pause"});
+  t.at(50'000).cpu(1).waking(7).at(50'300).cpu(2).signal(7, 10, 7);
+  EXPECT_THAT(explain(t, 7, 10'000, 50'000, 100'000).text(), testing::Not(testing::HasSubstr("SIGUSR1")));
+}
+
+TEST(ExplainSignals, WhoStoppedIt) {
+  TraceBuilder t;
+  t.runs(0, 7).runs(1, 8).named(8, "stopper").at(9'000).cpu(1).signal(7, 19, 7);
+  t.at(10'000).cpu(0).switch_to(0, {.state = KF_ST_STOPPED}).at(50'000).cpu(1).waking(7).signal(7, 18, 7);
+  const Explained e = explain(t, 7, 10'000, 50'000, 100'000);
+  EXPECT_EQ(e.sum(Category::kStopped, 8), 40'000u);
+  EXPECT_EQ(e.sum(Quality::kExact), 40'000u);
+  EXPECT_THAT(e.text(), testing::HasSubstr("stopped by stopper"));
+}
+
+TEST(ExplainSignals, ATracerIsWhoLetItGoOn) {
+  TraceBuilder t;
+  t.runs(0, 7).runs(1, 8).at(10'000).cpu(0).switch_to(0, {.state = KF_ST_TRACED}).at(50'000).cpu(1).waking(7);
+  const Explained e = explain(t, 7, 10'000, 50'000, 100'000);
+  EXPECT_EQ(e.sum(Category::kStopped, 8), 40'000u);
+  EXPECT_EQ(e.sum(Quality::kInferred), 40'000u);
+}
+
+// ------------------------------------------------------------------------------------------------------ locks
+
+TEST(ExplainLocks, StillWaitingForAMutexIsWhatItsHolderDoes) {
+  TraceBuilder t;
+  t.runs(0, 7).runs(1, 8).at(10'000).cpu(0).lock_wait(8).switch_to(0, {.state = KF_ST_DISK, .call = "read"});
+  const Explained e = explain(t, 7, 10'000, 50'000, 50'000);
+  EXPECT_EQ(e.sum(Category::kCpu, 8), 40'000u);
+  EXPECT_EQ(e.sum(Quality::kInferred), 40'000u);
+  EXPECT_THAT(e.text(), testing::HasSubstr("mutex of the kernel held by"));
+}
+
+TEST(ExplainLocks, NoteIsForTheSwitchThatFollows) {
+  TraceBuilder t;
+  t.runs(0, 7).runs(1, 8).at(10'000).cpu(0).lock_wait(8).switch_to(0, {.state = KF_ST_DISK, .call = "read"});
+  t.at(20'000).cpu(1).waking(7).wakeup(7, 0).cpu(0).switch_to(7);
+  t.at(30'000).switch_to(0, {.state = KF_ST_SLEEP, .call = "pause"});
+  EXPECT_EQ(explain(t, 7, 30'000, 50'000, 50'000).sum(Category::kStillBlocked, 7), 20'000u);
+}
+
+// ------------------------------------------------------------------------------------------------------ quotas
+
+TEST(ExplainQuota, EndsWithTheRefillOfItsGroup) {
+  TraceBuilder t;
+  t.runs(0, 7).runs(1, 8).at(10'000).cpu(0).throttle(0xa0);
+  t.switch_to(9, {.preempt = true, .throttled = true});
+  t.at(20'000).cpu(1).refill(0xb0).at(40'000).refill(0xa0).at(50'000).cpu(0).switch_to(7, {.preempt = true});
+  const Explained e = explain(t, 7, 10'000, 50'000, 100'000);
+  EXPECT_EQ(e.sum(Category::kCpuQuota), 30'000u);
+  EXPECT_EQ(e.sum(Category::kContention, 9), 10'000u);
+  EXPECT_EQ(e.sum(Quality::kExact), 40'000u);
+}
+
+TEST(ExplainQuota, RefillThatDoesNotReachAllCpusIsInferred) {
+  TraceBuilder t;
+  t.runs(0, 7).runs(1, 8).at(10'000).cpu(0).throttle(0xa0).switch_to(9, {.preempt = true, .throttled = true});
+  t.at(40'000).cpu(1).refill(0xa0, true).at(50'000).cpu(0).switch_to(7, {.preempt = true});
+  const Explained e = explain(t, 7, 10'000, 50'000, 100'000);
+  EXPECT_EQ(e.sum(Category::kCpuQuota), 30'000u);
+  EXPECT_EQ(e.sum(Quality::kInferred), 10'000u);
+}
+
+// ------------------------------------------------------------------------------------------------------ the rest
+
+TEST(ExplainSoftirqd, IsAThreadFromItsOwnWakeOn) {
+  TraceBuilder t;
+  t.runs(0, 7).runs(1, 9).sleeps(20).named(20, "ksoftirqd/1", KF_TASK_KTHREAD);
+  t.at(10'000).cpu(0).switch_to(0, {.state = KF_ST_SLEEP, .call = "recvfrom"});
+  t.at(30'000).cpu(1).waking(20, {.ctx = KF_CTX_HARDIRQ}).wakeup(20, 1);
+  t.at(45'000).switch_to(20, {.preempt = true});
+  t.at(50'000).waking(7, {.ctx = KF_CTX_SOFTIRQ, .cause = CauseKind::kNetRx, .cause_ref = KF_NET_REMOTE});
+  const Explained e = explain(t, 7, 10'000, 50'000, 100'000);
+  EXPECT_EQ(e.sum(Category::kNetwork), 20'000u);
+  EXPECT_EQ(e.sum(Category::kContention, 9), 15'000u);
+  EXPECT_EQ(e.sum(Category::kCpu, 20), 5'000u);
+}
+
+DumpMeta all_calls() {
+  DumpMeta meta;
+  meta.config.syscalls = "all";
+  meta.config.everyone = true;
+  return meta;
+}
+
+// The lock was taken by somebody faster: the second waiting is the same wait.
+TEST(ExplainFalseWakeups, BargingOnAFutex) {
+  const auto wait = [](std::uint64_t enter_ns) {
+    return SwitchSpec{.state = KF_ST_SLEEP, .call = "futex", .enter_ns = enter_ns, .args = {0x1000, 128, 2, 0}};
+  };
+  TraceBuilder t;
+  t.runs(0, 7).runs(1, 8).runs(2, 9).at(10'000).cpu(0).switch_to(0, wait(9'000));
+  t.at(20'000).cpu(2).waking(7).wakeup(7, 0).cpu(0).switch_to(7).at(21'000).returns("futex", 9'000, 0);
+  t.at(22'000).switch_to(0, wait(21'500)).at(50'000).cpu(1).waking(7).wakeup(7, 0).cpu(0).switch_to(7);
+  t.at(51'000).returns("futex", 21'500, 0);
+  const Explained all = explain(t, 7, 10'000, 50'000, 100'000, all_calls());
+  EXPECT_EQ(all.sum(Category::kCpuUser, 9), 0u);
+  EXPECT_EQ(all.sum(Category::kCpuUser, 8), 38'000u);
+  EXPECT_EQ(all.explanation.false_wakeups, 1u);
+  // Where short calls may be missing it may have had the lock in between.
+  EXPECT_EQ(explain(t, 7, 10'000, 50'000, 100'000).sum(Category::kCpu, 9), 10'000u);
+}
+
+TEST(ExplainFalseWakeups, WhoCalledSomethingInBetweenHadWhatItWanted) {
+  const SwitchSpec wait{.state = KF_ST_SLEEP, .call = "futex", .enter_ns = 9'000, .args = {0x1000, 128, 2, 0}};
+  TraceBuilder t;
+  t.runs(0, 7).runs(1, 8).runs(2, 9).at(10'000).cpu(0).switch_to(0, wait);
+  t.at(20'000).cpu(2).waking(7).wakeup(7, 0).cpu(0).switch_to(7).at(21'000).returns("futex", 9'000, 0);
+  t.at(21'500).returns("futex", 21'200, 1);
+  SwitchSpec again = wait;
+  again.enter_ns = 21'600;
+  t.at(22'000).switch_to(0, again).at(50'000).cpu(1).waking(7);
+  EXPECT_EQ(explain(t, 7, 10'000, 50'000, 100'000, all_calls()).sum(Category::kCpuUser, 9), 10'000u);
+}
+
+TEST(ExplainTimers, AFutexThatReturnsWokenWasNotEndedByItsTimer) {
+  TraceBuilder t;
+  t.runs(0, 7).at(10'000).cpu(0);
+  t.switch_to(0, {.state = KF_ST_SLEEP, .call = "futex", .enter_ns = 9'000, .args = {0x1000, 128, 2, 1}});
+  t.at(50'000).waking(7, {.ctx = KF_CTX_HARDIRQ, .cause = CauseKind::kTimer}).at(51'000).switch_to(7);
+  t.at(52'000).returns("futex", 9'000, 0);
+  EXPECT_EQ(explain(t, 7, 10'000, 50'000, 100'000).sum(Quality::kInferred), 40'000u);
+}
+
+TEST(ExplainTimers, AnyTimerSetForATimeCanBeLate) {
+  for (const std::uint32_t timer : {KF_TIMER_SLEEP, KF_TIMER_TIMERFD, KF_TIMER_POSIX, KF_TIMER_ITIMER}) {
+    TraceBuilder t;
+    t.runs(0, 7).at(10'000).cpu(0).switch_to(0, {.state = KF_ST_SLEEP, .call = "read"});
+    constexpr std::uint32_t kMonotonic = 1;
+    t.at(50'000).caused_waking(7, KF_CTX_HARDIRQ, KF_CAUSE_HRTIMER, timer | kMonotonic << 4, {46'000, 0});
+    EXPECT_EQ(explain(t, 7, 10'000, 50'000, 100'000).sum(Category::kTimerOvershoot), 4'000u) << timer;
+  }
+}
+
+TEST(ExplainNames, AFutexMovedByARequeue) {
+  TraceBuilder t;
+  t.runs(0, 7).runs(1, 8);
+  for (std::uint32_t tid : {7u, 8u}) {
+    kf_base_task& task = t.base_tasks().emplace_back();
+    task.tid = tid;
+    task.tgid = 7;
+    task.start_ns = 1;
+    task.known = KF_BASE_IDENTITY;
+    task.in_ns = 1;
+    task.in_cpu = static_cast<kf_u16>(tid - 7);
+  }
+  t.at(10'000).cpu(0);
+  t.switch_to(0, {.state = KF_ST_SLEEP, .call = "futex", .enter_ns = 9'000, .args = {0x1000, 128, 2, 0}});
+  t.at(50'000).cpu(1).waking(7, {.call = "futex"});
+  SyscallEvent wake;
+  static_cast<EventHead&>(wake) = {51'000, 8, 1, false};
+  wake.sys = call_named("futex", {0x2000, 129, 1, 0});
+  wake.nr = wake.sys.nr;
+  wake.has_args = true;
+  wake.enter_ns = 49'000;
+  wake.ret = 1;
+  t.events().push_back(wake);
+  EXPECT_THAT(explain(t, 7, 10'000, 50'000, 100'000).text(), testing::HasSubstr("moved to futex 0x2000"));
+}
+
+TEST(ExplainNames, AChildThatExited) {
+  TraceBuilder t;
+  t.runs(0, 7).runs(1, 8).at(10'000).cpu(0).switch_to(0, {.state = KF_ST_SLEEP, .call = "wait4", .args = {8}});
+  t.at(50'000).cpu(1).waking(7, {.call = "exit_group"});
+  EXPECT_THAT(explain(t, 7, 10'000, 50'000, 100'000).text(), testing::HasSubstr("wait4 pid 8 (it exited)"));
+}
+
+}  // namespace
+}  // namespace kflight::test
