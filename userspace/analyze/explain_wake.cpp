@@ -42,8 +42,9 @@ WaitEnd WaitJudge::judge(ThreadId id, std::uint32_t first) {
     return open ? leaf(Category::kStillBlocked, {Who::Kind::kThread, id}, Quality::kExact) : unknown(id);
   }
   const Wake& wake = timeline_.wake(blocked.wake);
-  if (wake.flags & model::kWakeLost) return unknown(id);
   const bool timeout = timed_out(thread, index);
+  if (wake.flags & model::kWakeLost)
+    return timeout || slept_to_the_end(thread, index) ? timer(id, index, Quality::kInferred) : unknown(id);
   if (wake.ctx != KF_CTX_TASK) return by_interrupt(id, index, wake, timeout);
   if (timeout) return timer(id, index, Quality::kInferred);  // timers can run in a kernel thread
   if (wake.waker == model::kNoThread) return unknown(id);
@@ -147,6 +148,13 @@ bool WaitJudge::timed_out(const Thread& thread, std::uint32_t index) const {
     if (thread.intervals[i].state == State::kBlocked) return thread.intervals[i].call() != call;
   }
   return true;
+}
+
+// A call that asks for nothing but sleep, and returned 0: nobody cut it short.
+bool WaitJudge::slept_to_the_end(const Thread& thread, std::uint32_t index) const {
+  const std::uint32_t call = thread.intervals[index].call();
+  return call < thread.calls.size() && thread.calls[call].enter_known() && thread.calls[call].returned() &&
+         thread.calls[call].ret == 0 && model::wait_kind(thread, thread.intervals[index]) == WaitKind::kSleep;
 }
 
 // A waking that did not end the wait: still in the same call, the thread ran for a moment and slept again. The whole

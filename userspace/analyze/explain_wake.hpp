@@ -38,6 +38,7 @@ class WaitJudge {
  private:
   std::uint32_t last_of_same_wait(model::ThreadId thread, std::uint32_t interval);
   std::uint32_t next_part_of_wait(const model::Thread& thread, std::uint32_t interval) const;
+  bool slept_to_the_end(const model::Thread& thread, std::uint32_t interval) const;
   bool timed_out(const model::Thread& thread, std::uint32_t interval) const;
   WaitEnd by_interrupt(model::ThreadId id, std::uint32_t interval, const model::Wake& wake, bool timeout) const;
   WaitEnd by_unnoted_interrupt(model::ThreadId id, const model::Interval& blocked, const model::Wake& wake) const;
