@@ -28,13 +28,17 @@ int main(int argc, char** argv) {
   pin_to_cpu(1);
   set_nice(-10);
   std::thread middle;
+  std::uint64_t middle_cpu_ns = 0, cpu_before = 0, middle_until = 0;
   if (!run.clean()) {
     middle = run.spawn("middle", [&] {
       set_nice(-5);
       pin_to_cpu(0);
-      burn_until(now_ns() + hog_ns);
+      middle_until = now_ns() + hog_ns;
+      burn_until(middle_until);
+      middle_cpu_ns = cpu_ns();
     });
   }
+  if (middle.joinable()) cpu_before = cpu_ns(middle);
   run.begin();
   mutex.lock();
   run.end();
@@ -42,6 +46,7 @@ int main(int argc, char** argv) {
   low.join();
   if (middle.joinable()) middle.join();
 
+  if (!run.clean()) run.measured({middle_cpu_ns - cpu_before, middle_until - run.t0(), run.t0(), middle_until});
   run.expect(
       {.leaf = "contention", .chain = {"main", "low", "middle"}, .min_percent = 80, .detector = "prio-inversion"});
   return run.finish();
