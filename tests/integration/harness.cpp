@@ -177,6 +177,7 @@ void IntegrationTest::SetUp() {
 }
 
 void IntegrationTest::TearDown() {
+  if (!IsSkipped()) check_dumps();
   if (HasFailure()) {
     for (const auto& child : children_) GTEST_LOG_(INFO) << child->transcript();
   }
@@ -194,6 +195,15 @@ void IntegrationTest::TearDown() {
     std::this_thread::sleep_for(100ms);
   }
   ADD_FAILURE() << left.size() << " BPF programs of kflight are still loaded, the first has id " << *left.begin();
+}
+
+// Whatever a test is about, its dumps must be consistent.
+void IntegrationTest::check_dumps() {
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(temp_.path())) {
+    if (!entry.is_regular_file() || entry.path().extension() != ".kfr") continue;
+    const Output check = kflight({"check", entry.path()});
+    EXPECT_EQ(check.status, 0) << check.out << check.err;
+  }
 }
 
 Child& IntegrationTest::start(Words command) {

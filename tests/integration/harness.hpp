@@ -105,7 +105,7 @@ class Recorder {
 };
 
 // Base of all tests that load BPF programs. Skips without root (fails when CI is set), and after each test demands that
-// no program of kflight is left in the kernel.
+// its dumps pass `kflight check` and that no program of kflight is left in the kernel.
 class IntegrationTest : public testing::Test {
  protected:
   void SetUp() override;
@@ -128,6 +128,8 @@ class IntegrationTest : public testing::Test {
   std::vector<std::unique_ptr<Child>> children_;
   std::set<unsigned> programs_before_;
   int recorders_ = 0;
+
+  void check_dumps();
 };
 
 // Ids of the BPF programs in the kernel that have the name of one of kflight's.

@@ -96,7 +96,6 @@ TEST_F(Trigger, SlowCall_IsNamedWithThreadNumberAndDuration) {
   // Waking the recorder is an event of its own, before the call's.
   const auto same_call = [&](const SyscallEvent& e) { return e.tid == cause.tid && e.enter_ns == cause.enter_ns; };
   EXPECT_EQ(count<SyscallEvent>(dump, {cause.exit_ns, report["t1"]}, same_call), 1u);
-  expect_consistent(path);
   EXPECT_EQ(recorder.stop(), 0);
 }
 
@@ -196,7 +195,6 @@ TEST_F(Trigger, CallInFlight_IsDumpedWhileStuckAndResolvedLater) {
   EXPECT_EQ(end.enter_ns, dump.meta().cause.enter_ns);
   EXPECT_GT(end.exit_ns, dump.meta().cause.fired_ns);
   EXPECT_EQ(end.ret, 1);
-  expect_consistent(path);
 }
 
 TEST_F(Trigger, FiringsBeforeAndAfterTheDump_AreMergedAndCounted) {

@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compares kflight's explanations with those of an independent reference model, leaf by leaf.
 
-    KFLIGHT_ORACLE=.../explain_ref.py differential.py EXPORT_PROGRAM [FIRST_SEED TRACES INTERVALS_PER_THREAD]
+    KFLIGHT_ORACLE=.../explain_ref.py differential.py EXPORT_PROGRAM [simulated FIRST_SEED TRACES INTERVALS_PER_THREAD]
+    KFLIGHT_ORACLE=.../explain_ref.py differential.py EXPORT_PROGRAM dump FILE SEED INTERVALS
 
-EXPORT_PROGRAM (tests/oracle/export.cpp) simulates traces and prints them with kflight's answers. The model always sees
-the whole trace; kflight sees every second one through a window that begins late, with base facts for what came before.
+EXPORT_PROGRAM (tests/oracle/export.cpp) prints traces with kflight's answers. Of simulated ones the model always sees
+the whole; kflight sees every second one through a window that begins late, with base facts for what came before.
 Without the model there is nothing to compare with: says so and succeeds.
 """
 import importlib.util
@@ -44,7 +45,7 @@ def compare(ref, trace):
     for event in trace["events"]:
         if event.get("src"):
             event["src"] = tuple(event["src"])
-    model = ref.Model(trace["events"], 0, trace["end"])
+    model = ref.Model(trace["events"], trace["model_begin"], trace["end"])
     for query in trace["queries"]:
         theirs = merged(in_our_words(leaf) for leaf in sorted(ref.explain(model, query["tid"], query["a"], query["b"])))
         ours = merged(query["leaves"])
@@ -58,11 +59,11 @@ def main():
     if not os.path.isfile(path):
         print(f"not run: there is no reference model (KFLIGHT_ORACLE is {path!r})")
         return 0
-    if len(sys.argv) not in (2, 5):
+    if len(sys.argv) not in (2, 6):
         print(__doc__, file=sys.stderr)
         return 2
     ref = load_model(path)
-    arguments = sys.argv[2:] or ["0", "60", "3"]
+    arguments = sys.argv[2:] or ["simulated", "0", "60", "3"]
     traces = intervals = leaves = 0
     with subprocess.Popen([sys.argv[1], *arguments], stdout=subprocess.PIPE, text=True) as export:
         for line in export.stdout:
@@ -70,8 +71,8 @@ def main():
             difference = compare(ref, trace)
             if difference:
                 query, ours, theirs = difference
-                print(f"seed {trace['seed']}, window from {trace['begin']}, thread {query['tid']},"
-                      f" [{query['a']}, {query['b']}): kflight and the model differ")
+                print(f"{trace['name']}: thread {query['tid']}, [{query['a']}, {query['b']}):"
+                      " kflight and the model differ")
                 for mine, other in zip(ours, theirs):
                     if mine != other:
                         print(f"  kflight {mine}\n  model   {other}")

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// export.cpp - writes simulated traces and kflight's explanations of random intervals in them, one JSON object per
-// line, in the terms of an independent reference model. differential.py answers the same questions with that model.
-//   export FIRST_SEED TRACES INTERVALS_PER_THREAD
+// export.cpp - writes traces and kflight's explanations of random intervals in them, one JSON object per line, in the
+// terms of an independent reference model. differential.py answers the same questions with that model.
+//   export simulated FIRST_SEED TRACES INTERVALS_PER_THREAD
+//   export dump FILE SEED INTERVALS
 #include <fmt/format.h>
 
 #include <cstdio>
@@ -10,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "analyze/explain.hpp"
+#include "oracle/real_run.hpp"
 #include "support/simulator.hpp"
 
 namespace {
@@ -24,6 +26,7 @@ long task_number(std::uint32_t tid, std::uint16_t cpu) { return tid == 0 ? -(cpu
 
 json source_of(const SimEvent& e) {
   if (e.source == SimSource::kTimer) return {"timer"};
+  if (e.source == SimSource::kIrq) return {"irq"};
   if (e.source == SimSource::kDisk) return {"io", "vda", e.queued_ns, e.issued_ns, e.completed_ns};
   return nullptr;
 }
@@ -49,6 +52,7 @@ json event_json(const SimEvent& e, std::size_t seq) {
       out["prev"] = task_number(e.current, e.cpu);
       out["next"] = task_number(e.tid, e.cpu);
       out["st"] = e.wait == SimWait::kNothing ? 0 : 1;
+      out["preempt"] = e.preempt;
       break;
   }
   return out;
@@ -77,6 +81,8 @@ std::pair<std::string, std::string> words(const model::Timeline& timeline, const
       return {"vda", "disk:completion"};
     case Category::kTimer:
       return {"timer", "irq:timer"};
+    case Category::kIrq:
+      return {"irq", "irq:irq"};
     case Category::kStillBlocked:
       return {tid(leaf.who.id), "still blocked"};
     case Category::kKernelUnattributed:
@@ -99,13 +105,21 @@ json query_json(const model::Trace& trace, model::ThreadId id, std::uint64_t a, 
   return {{"tid", trace.timeline().thread(id).tid}, {"a", a}, {"b", b}, {"leaves", leaves}};
 }
 
-json trace_json(std::uint64_t seed, int per_thread) {
+json events_json(const SimRun& run) {
+  json out = json::array();
+  for (std::size_t i = 0; i < run.events.size(); ++i) out.push_back(event_json(run.events[i], i));
+  return out;
+}
+
+json simulated_json(std::uint64_t seed, int per_thread) {
   Simulator run(seed, 3000);
   run.run();
   const std::uint64_t begin_ns = seed % 2 ? 400'000 + seed % 700 * 1'003 : 0;
   const model::Trace trace(record(run, {.seed = seed, .begin_ns = begin_ns}).timeline);
-  json out{{"seed", seed}, {"begin", begin_ns}, {"end", run.end_ns()}};
-  for (std::size_t i = 0; i < run.events().size(); ++i) out["events"].push_back(event_json(run.events()[i], i));
+  json out{{"name", fmt::format("simulated {}, window from {}", seed, begin_ns)},
+           {"model_begin", 0},
+           {"end", run.end_ns()},
+           {"events", events_json(run.happened())}};
   std::mt19937_64 random(seed);
   const std::uint64_t span = run.end_ns() - begin_ns;
   for (std::uint32_t tid = 1; tid <= run.threads(); ++tid) {
@@ -118,15 +132,48 @@ json trace_json(std::uint64_t seed, int per_thread) {
   return out;
 }
 
+// Of threads as often as they have events, for most threads of a machine only sleep.
+Result<json> dump_json(const char* path, std::uint64_t seed, std::uint64_t intervals) {
+  KF_TRY_ASSIGN(const Dump dump, Dump::open(path));
+  KF_TRY_ASSIGN(const SimRun run, run_of(dump));
+  const std::uint64_t begin_ns = dump.window_begin_ns();
+  const model::Trace trace(record(run, {.seed = seed, .begin_ns = begin_ns}).timeline);
+  json out{{"name", fmt::format("{}, seed {}", path, seed)},
+           {"model_begin", begin_ns},
+           {"end", run.end_ns},
+           {"events", events_json(run)},
+           {"queries", json::array()}};
+  std::mt19937_64 random(seed);
+  while (!run.events.empty() && out["queries"].size() < intervals) {
+    const SimEvent& event = run.events[random() % run.events.size()];
+    if (event.tid == 0) continue;
+    const std::uint64_t longest_ns = 50'000'000ULL >> random() % 12;
+    const std::uint64_t around_ns = event.ts_ns - std::min(event.ts_ns - begin_ns, random() % longest_ns);
+    const std::uint64_t to_ns = std::min(run.end_ns, around_ns + random() % longest_ns);
+    out["queries"].push_back(
+        query_json(trace, trace.timeline().find_thread(event.tid, around_ns), around_ns, std::max(around_ns, to_ns)));
+  }
+  return out;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 4) {
-    fmt::print(stderr, "usage: export FIRST_SEED TRACES INTERVALS_PER_THREAD\n");
-    return 2;
+  const std::string_view what = argc == 5 ? argv[1] : "";
+  const auto number = [argv](int i) { return std::strtoull(argv[i], nullptr, 10); };
+  if (what == "simulated") {
+    for (std::uint64_t seed = number(2); seed < number(2) + number(3); ++seed)
+      fmt::print("{}\n", simulated_json(seed, static_cast<int>(number(4))).dump());
+    return 0;
   }
-  const auto first = std::strtoull(argv[1], nullptr, 10), traces = std::strtoull(argv[2], nullptr, 10);
-  for (std::uint64_t seed = first; seed < first + traces; ++seed)
-    fmt::print("{}\n", trace_json(seed, std::atoi(argv[3])).dump());
-  return 0;
+  if (what == "dump") {
+    const auto json = dump_json(argv[2], number(3), number(4));
+    if (json) fmt::print("{}\n", json->dump());
+    if (!json) fmt::print(stderr, "{}\n", json.error().what);
+    return json ? 0 : 1;
+  }
+  fmt::print(stderr,
+             "usage: export simulated FIRST_SEED TRACES INTERVALS_PER_THREAD\n"
+             "       export dump FILE SEED INTERVALS\n");
+  return 2;
 }

@@ -17,7 +17,7 @@
 namespace kflight::test {
 
 enum class SimKind : std::uint8_t { kWaking, kWakeup, kMigrate, kSwitch };
-enum class SimSource : std::uint8_t { kTask, kTimer, kDisk };
+enum class SimSource : std::uint8_t { kTask, kTimer, kDisk, kIrq };
 enum class SimWait : std::uint8_t { kNothing, kSleep, kDisk, kFutex, kPipe };
 
 struct SimEvent {
@@ -29,8 +29,16 @@ struct SimEvent {
   std::uint16_t target = 0;   // queue
   SimSource source = SimSource::kTask;
   SimWait wait = SimWait::kNothing;  // switch: what it blocks in; nothing: it stays runnable
+  bool preempt = false;              // switch: it stays runnable whatever it was about to wait for
   std::uint8_t nsw = 0;
   std::uint64_t queued_ns = 0, issued_ns = 0, completed_ns = 0;  // of the disk request that ends the wait
+};
+
+// What happened, in order: made by a Simulator, or taken from a real recording.
+struct SimRun {
+  std::vector<SimEvent> events;
+  std::uint16_t cpus = 0;
+  std::uint64_t end_ns = 0;
 };
 
 struct SimState {
@@ -45,6 +53,7 @@ class Simulator {
   void run();
 
   const std::vector<SimEvent>& events() const { return events_; }
+  SimRun happened() const { return {events_, cpus(), end_ns()}; }
   const std::map<std::uint32_t, std::vector<SimState>>& truth() const { return truth_; }
   std::uint64_t end_ns() const { return end_us_ * 1000; }
   std::size_t threads() const { return threads_.size(); }
@@ -135,6 +144,9 @@ struct Recording {
   std::uint64_t lost_events = 0;
 };
 
-Recording record(const Simulator& run, const RecordOptions& options = {});
+Recording record(const SimRun& run, const RecordOptions& options = {});
+inline Recording record(const Simulator& run, const RecordOptions& options = {}) {
+  return record(run.happened(), options);
+}
 
 }  // namespace kflight::test

@@ -70,6 +70,7 @@ void put(ChunkBuilder& lane, const Seen& seen) {
   switch (event.kind) {
     case SimKind::kSwitch: {
       SwitchOptions options;
+      options.preempt = event.preempt;
       options.nsw = event.nsw;
       if (const char* name = call_of(event.wait)) options.sys = call_named(name);
       lane.switch_to(event.tid, state_of(event.wait), options);
@@ -118,6 +119,7 @@ void feed(model::TimelineBuilder& builder, const Seen& seen) {
       static_cast<EventHead&>(e) = head;
       e.next_tid = event.tid;
       e.prev_state = state_of(event.wait);
+      e.preempt = event.preempt;
       e.in_iowait = event.wait == SimWait::kDisk;
       e.nsw = event.nsw;
       if (const char* name = call_of(event.wait)) {
@@ -139,6 +141,10 @@ void feed(model::TimelineBuilder& builder, const Seen& seen) {
       if (event.source == SimSource::kTimer) {
         fact.wake.cause = model::CauseKind::kTimer;
         fact.wake.cause_ref = model::kNone;
+      }
+      if (event.source == SimSource::kIrq) {
+        fact.wake.cause = model::CauseKind::kIrq;
+        fact.wake.cause_ref = 1;
       }
       if (event.source == SimSource::kDisk) {
         fact.wake.cause = model::CauseKind::kBlock;
@@ -166,21 +172,21 @@ void feed(model::TimelineBuilder& builder, const Seen& seen) {
 
 }  // namespace
 
-Recording record(const Simulator& run, const RecordOptions& options) {
+Recording record(const SimRun& run, const RecordOptions& options) {
   std::mt19937_64 random(options.seed);
   const auto chance = [&random](double p) { return static_cast<double>(random() >> 11) * 0x1p-53 < p; };
-  std::vector<Seen> events = merge_wakeups(run.events(), options.merge_wakeups, random);
+  std::vector<Seen> events = merge_wakeups(run.events, options.merge_wakeups, random);
   dump::BaseState base;
-  fold(base, events, options.begin_ns, run.cpus());
+  fold(base, events, options.begin_ns, run.cpus);
   const auto base_tasks = base.tasks();
   const auto base_lanes = base.lanes();
-  model::TimelineBuilder builder({options.begin_ns, run.end_ns(), base_tasks, base_lanes, {}, {}, 0});
+  model::TimelineBuilder builder({options.begin_ns, run.end_ns, base_tasks, base_lanes, {}, {}, 0});
 
   struct Hole {
     std::uint64_t from_ns = 0, count = 0, left = 0;
   };
-  std::vector<Hole> holes(run.cpus());
-  std::vector<std::uint64_t> last_ns(run.cpus(), options.begin_ns);
+  std::vector<Hole> holes(run.cpus);
+  std::vector<std::uint64_t> last_ns(run.cpus, options.begin_ns);
   Recording out;
   for (const Seen& seen : events) {
     const std::uint16_t cpu = seen.event.cpu;
@@ -208,10 +214,10 @@ Recording record(const Simulator& run, const RecordOptions& options) {
     feed(builder, seen);
   }
   // What a CPU lost up to the end shows by its counters.
-  for (std::uint16_t cpu = 0; cpu < run.cpus(); ++cpu) {
+  for (std::uint16_t cpu = 0; cpu < run.cpus; ++cpu) {
     if (holes[cpu].count == 0) continue;
     LossEvent loss;
-    static_cast<EventHead&>(loss) = {run.end_ns(), 0, cpu, false};
+    static_cast<EventHead&>(loss) = {run.end_ns, 0, cpu, false};
     loss.from_ns = holes[cpu].from_ns;
     loss.count = holes[cpu].count;
     builder.add(loss);

@@ -32,6 +32,7 @@ int main(int argc, char** argv) {
   const Pair prepared = make_pipe();
   const Pair go = make_pipe();
   bool permitted = true;
+  std::uint64_t hog_cpu_ns = 0, hog_from = 0, hog_to = 0;
   std::thread hog;
   if (!run.clean()) {
     hog = run.spawn("hog", [&] {
@@ -42,7 +43,12 @@ int main(int argc, char** argv) {
       }
       say_go(prepared.second);
       await_go(go.first);
-      if (permitted) burn_until(now_ns() + static_cast<std::uint64_t>(hog_time.count()));
+      if (!permitted) return;
+      const std::uint64_t before = cpu_ns();
+      hog_from = now_ns();
+      hog_to = hog_from + static_cast<std::uint64_t>(hog_time.count());
+      burn_until(hog_to);
+      hog_cpu_ns = cpu_ns() - before;
     });
     await_go(prepared.first);
   }
@@ -55,6 +61,7 @@ int main(int argc, char** argv) {
     run.skip("SCHED_FIFO is not permitted here (no real-time bandwidth in this cgroup, or no CAP_SYS_NICE)");
 
   run.did("own_cpu_ns", static_cast<std::uint64_t>(work.count()));
+  if (!run.clean()) run.measured({hog_cpu_ns, hog_to - hog_from, hog_from, hog_to});
   run.expect({.leaf = "contention", .chain = {"main", "hog"}, .min_percent = 95, .detector = {}});
   return run.finish();
 }

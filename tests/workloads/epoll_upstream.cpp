@@ -64,10 +64,13 @@ int main(int argc, char** argv) {
   run.wait_for_start();
 
   std::thread server = run.spawn("server", [&] { serve(client, upstream, requests); });
+  std::uint64_t asleep_ns = 0, asleep_since = 0;
   std::thread answering = run.spawn("upstream", [&] {
     for (std::uint64_t i = 0; i < requests; ++i) {
       await_go(upstream.far_in);
+      asleep_since = now_ns();
       if (!run.clean()) sleep_for(sleep);
+      asleep_ns += now_ns() - asleep_since;
       say_go(upstream.far_out);
     }
   });
@@ -84,6 +87,8 @@ int main(int argc, char** argv) {
   answering.join();
 
   run.did("requests", requests);
+  const auto asked = static_cast<std::uint64_t>(sleep.count());
+  if (!run.clean()) run.measured({requests * asked, asleep_ns, asleep_since, asleep_since + asked});
   run.expect({.leaf = "timer", .chain = {"main", "server", "upstream"}, .min_percent = 95, .detector = {}});
   return run.finish();
 }

@@ -42,5 +42,7 @@ int main(int argc, char** argv) {
   run.role("exec_thread", exec_tid);
   run.did("forks", run.clean() ? 1 : 2);
   run.did("execs", 1);
+  run.measured({50'000'000, 0, 0, 0});
+  run.expect({.leaf = "timer", .chain = {"main", "child"}, .min_percent = 0, .detector = {}});
   return run.finish();
 }

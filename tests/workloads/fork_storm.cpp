@@ -41,12 +41,15 @@ int main(int argc, char** argv) {
     fork_burning_children(forks, each);
   });
   await_go(go.first);
+  const std::uint64_t delay_before = delay_ns();
   run.begin();
   burn_cpu(work);
   run.end();
+  const std::uint64_t waited_ns = delay_ns() - delay_before;  // for the storm, its forker, or the machine's other work
   forker.join();
 
   run.did("forks", forks);
-  run.expect({.leaf = "contention", .chain = {"main"}, .min_percent = 50, .detector = "fork storm"});
+  if (!run.clean()) run.measured({waited_ns / 3, waited_ns, 0, 0});
+  run.expect({.leaf = "contention", .chain = {"main", "storm"}, .min_percent = 50, .detector = "fork storm"});
   return run.finish();
 }

@@ -46,12 +46,15 @@ int main(int argc, char** argv) {
   }
 
   const auto moved = check(futex(condition, FUTEX_CMP_REQUEUE, 0, INT_MAX, &mutex, 0), "FUTEX_CMP_REQUEUE");
+  const std::uint64_t held_from = now_ns();
   burn_cpu(hold);
+  const std::uint64_t held_to = now_ns();
   futex(mutex, FUTEX_WAKE, 1);
   for (std::thread& waiter : waiters) waiter.join();
 
   run.interval(t0, t1, run.tid_of("waiter0"));
   run.did("moved", static_cast<std::uint64_t>(moved));
+  if (!run.clean()) run.measured({static_cast<std::uint64_t>(hold.count()), held_to - t0, held_from, held_to});
   run.expect({.leaf = "cpu:user", .chain = {"waiter0", "main"}, .min_percent = 90, .detector = {}});
   return run.finish();
 }

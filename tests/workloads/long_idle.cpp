@@ -30,10 +30,12 @@ int main(int argc, char** argv) {
   const std::uint64_t asleep_since = now_ns();
   run.wait_for_start();
 
-  run.begin();
+  const std::uint64_t t0 = now_ns();
   sleep_for(rest);
-  run.end();
+  run.interval(t0, now_ns(), run.tid_of("reader"));
   run.did("asleep_since_ns", asleep_since);
+  run.measured({run.t1() - run.t0(), 0, run.t0(), run.t1()});
+  run.expect({.leaf = "still-blocked", .chain = {"reader"}, .min_percent = 100, .detector = {}});
   const int status = run.finish();
 
   close(never.second);

@@ -12,12 +12,15 @@ int main(int argc, char** argv) {
   run.wait_for_start();
 
   std::mutex mutex;
+  std::uint64_t asleep_since = 0, awake_since = 0;
   const Pair locked = make_pipe();
   std::thread holder = run.spawn("holder", [&] {
     std::unique_lock lock(mutex);
     if (run.clean()) lock.unlock();
     say_go(locked.second);
+    asleep_since = now_ns();
     sleep_for(hold);
+    awake_since = now_ns();
   });
 
   await_go(locked.first);
@@ -28,6 +31,10 @@ int main(int argc, char** argv) {
   mutex.unlock();
   holder.join();
 
+  if (!run.clean()) {
+    const std::uint64_t t0 = run.t0(), due = asleep_since + static_cast<std::uint64_t>(hold.count());
+    run.measured({due - t0, awake_since - t0, t0, due});
+  }
   run.expect({.leaf = "timer", .chain = {"main", "holder"}, .min_percent = 97, .detector = {}});
   return run.finish();
 }

@@ -58,6 +58,12 @@ std::uint64_t read_undisturbed(ThreadCounts& counts) {
 
 std::uint64_t now_ns() { return read_clock(CLOCK_BOOTTIME); }
 std::uint64_t cpu_ns() { return read_clock(CLOCK_THREAD_CPUTIME_ID); }
+std::uint64_t cpu_ns(std::thread& thread) {
+  clockid_t clock{};
+  check(-pthread_getcpuclockid(thread.native_handle(), &clock), "the CPU clock of a thread");
+  return read_clock(clock);
+}
+std::uint64_t delay_ns() { return read_counts().delay_ns; }
 pid_t own_tid() { return static_cast<pid_t>(syscall(SYS_gettid)); }
 
 void sleep_for(nanoseconds duration) {

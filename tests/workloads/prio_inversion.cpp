@@ -75,6 +75,7 @@ int main(int argc, char** argv) {
     set_nice(-10);
   }
   std::thread middle;
+  std::uint64_t middle_cpu_ns = 0, cpu_before = 0, middle_until = 0;
   if (!run.clean()) {
     middle = run.spawn("middle", [&] {
       pin_to_cpu(0);
@@ -83,9 +84,12 @@ int main(int argc, char** argv) {
       } else {
         set_nice(-5);
       }
-      burn_until(now_ns() + hog_ns);
+      middle_until = now_ns() + hog_ns;
+      burn_until(middle_until);
+      middle_cpu_ns = cpu_ns();
     });
   }
+  if (middle.joinable()) cpu_before = cpu_ns(middle);
   run.begin();
   mutex.lock();
   run.end();
@@ -93,6 +97,7 @@ int main(int argc, char** argv) {
   low.join();
   if (middle.joinable()) middle.join();
 
+  if (!run.clean() && !pi) run.measured({middle_cpu_ns - cpu_before, middle_until - run.t0(), run.t0(), middle_until});
   if (pi) {
     run.expect({.leaf = "cpu", .chain = {"main", "low"}, .min_percent = 50, .detector = {}});
   } else {

@@ -22,10 +22,13 @@ int main(int argc, char** argv) {
   std::signal(SIGUSR2, [](int) {});
 
   const pid_t receiver = getpid();
+  const Pair begun = make_pipe();
   run.begin();
   const auto sender = static_cast<pid_t>(check(fork(), "fork"));
   if (sender == 0) {
     set_name("sender");
+    const std::uint64_t now = now_ns();
+    check(write(begun.second, &now, sizeof(now)), "telling the time");
     sleep_for(after);
     _exit(kill(receiver, SIGUSR2) == 0 ? 0 : 1);
   }
@@ -33,6 +36,10 @@ int main(int argc, char** argv) {
   run.end();
   check(waitpid(sender, nullptr, 0), "waitpid");
 
+  std::uint64_t asleep_since = 0;
+  check(read(begun.first, &asleep_since, sizeof(asleep_since)), "being told the time");
+  const auto asked = static_cast<std::uint64_t>(after.count());
+  if (!run.clean()) run.measured({asked, 0, asleep_since, asleep_since + asked});
   run.role("sender", sender);
   run.did("signals", 1);
   run.expect({.leaf = "timer", .chain = {"main", "sender"}, .min_percent = 90, .detector = {}});

@@ -21,13 +21,16 @@ int main(int argc, char** argv) {
     for (;;) burn_cpu(1ms);
   }
   sleep_for(20ms);
+  std::uint64_t stopped_from = 0, stopped_to = 0;
   const std::uint64_t t0 = now_ns();
   if (run.clean()) {
     sleep_for(stop);
   } else {
     check(kill(child, SIGSTOP), "SIGSTOP");
     check(waitpid(child, nullptr, WUNTRACED), "waiting for the stop");
+    stopped_from = now_ns();
     sleep_for(stop);
+    stopped_to = now_ns();
     check(kill(child, SIGCONT), "SIGCONT");
     check(waitpid(child, nullptr, WCONTINUED), "waiting for the continuation");
   }
@@ -38,6 +41,7 @@ int main(int argc, char** argv) {
 
   run.interval(t0, t1, child);
   run.role("stopped", child);
+  if (!run.clean()) run.measured({stopped_to - stopped_from, 0, stopped_from, stopped_to});
   run.expect({.leaf = "signal/stop", .chain = {"stopped"}, .min_percent = 90, .detector = {}});
   return run.finish();
 }

@@ -17,19 +17,21 @@ int main(int argc, char** argv) {
 
   const Pair never = make_pipe();
   std::vector<std::thread> threads;
-  run.begin();
+  const std::uint64_t t0 = now_ns();
   for (std::uint64_t i = 0; i < count; ++i) {
-    threads.emplace_back([&] {
+    threads.push_back(run.spawn("parked" + std::to_string(i), [&] {
       char byte = 0;
       if (!run.clean()) check(read(never.first, &byte, 1), "parking in a read");
-    });
+    }));
     sleep_for(every);
   }
-  run.end();
+  // The first one, from the second one's start on.
+  run.interval(t0 + static_cast<std::uint64_t>(every.count()), now_ns(), run.tid_of("parked0"));
 
   run.did("created", count);
   run.did("live", run.clean() ? 0 : count);
-  run.expect({.leaf = {}, .chain = {}, .min_percent = 0, .detector = "thread leak"});
+  if (!run.clean()) run.measured({run.t1() - run.t0(), 0, run.t0(), run.t1()});
+  run.expect({.leaf = "still-blocked", .chain = {"parked0"}, .min_percent = 99, .detector = "thread leak"});
   const int status = run.finish();
   close(never.second);
   for (std::thread& thread : threads) thread.join();

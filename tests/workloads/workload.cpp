@@ -5,6 +5,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
@@ -33,6 +34,19 @@ Json tally_json(const Tally& tally) {
           {"switched_in", counts.switched_in},
           {"run_ns", counts.run_ns},
           {"delay_ns", counts.delay_ns}};
+}
+
+// The cause acted within the interval, and no longer than that.
+Json measured_json(Measured measured, std::uint64_t t0, std::uint64_t t1) {
+  if (measured.at_most_ns == 0) measured.at_most_ns = t1 - t0;
+  if (measured.to_ns != 0) {
+    measured.from_ns = std::clamp(measured.from_ns, t0, t1);
+    measured.to_ns = std::clamp(measured.to_ns, t0, t1);
+  }
+  return {{"at_least_ns", std::min(measured.at_least_ns, t1 - t0)},
+          {"at_most_ns", std::min(measured.at_most_ns, t1 - t0)},
+          {"from", measured.from_ns},
+          {"to", measured.to_ns}};
 }
 
 void print(const Json& report) { std::cout << report.dump() << std::endl; }
@@ -84,6 +98,8 @@ std::thread Run::spawn(const std::string& name, std::function<void()> body) {
     role(name, own_tid());
     begun->count_down();
     body();
+    const std::lock_guard lock(mutex_);
+    delayed_ns_[name] = delay_ns();
   });
   begun->wait();
   return thread;
@@ -126,6 +142,8 @@ int Run::finish() {
   {
     const std::lock_guard lock(mutex_);
     for (const auto& [role, tid] : roles_) report["tids"][role] = tid;
+    delayed_ns_["main"] = delay_ns();
+    report["delayed_ns"] = delayed_ns_;
   }
   for (const auto& [what, count] : did_) report["did"][what] = count;
   for (const auto& [role, tally] : tallies_) report["counts"][role] = tally_json(tally);
@@ -135,6 +153,7 @@ int Run::finish() {
                         {"chain", expectation_.chain},
                         {"min_percent", expectation_.min_percent},
                         {"detector", expectation_.detector}};
+    report["measured"] = measured_json(measured_, t0_, t1_);
   }
   print(report);
   if (wait_) {

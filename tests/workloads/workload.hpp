@@ -29,6 +29,8 @@ inline constexpr int kSkipped = 77;  // exit status: this machine cannot run it,
 
 std::uint64_t now_ns();  // CLOCK_BOOTTIME
 std::uint64_t cpu_ns();  // CPU time of the calling thread
+std::uint64_t cpu_ns(std::thread& thread);
+std::uint64_t delay_ns();  // time the calling thread was runnable and had no CPU
 pid_t own_tid();
 
 void sleep_for(nanoseconds duration);
@@ -81,6 +83,14 @@ struct Expectation {
   std::string detector;            // a detector that must fire; empty: none
 };
 
+// What the workload itself measured of the planted cause, a CPU clock being the least and the wall clock the most of a
+// time on a CPU: a hypervisor's share is only in the latter. What the machine's other work adds to the interval is not
+// in it: a test takes off how long the threads between subject and cause waited for a CPU (`delayed_ns` of the report).
+struct Measured {
+  std::uint64_t at_least_ns = 0, at_most_ns = 0;  // of the subject's interval; at_most_ns 0: all of it
+  std::uint64_t from_ns = 0, to_ns = 0;           // the cause acted all this time; 0: not known
+};
+
 class Run {
  public:
   // Ends the program with a usage message when the command line is not understood.
@@ -102,10 +112,13 @@ class Run {
   void begin();
   void end();
   void interval(std::uint64_t t0, std::uint64_t t1, pid_t subject);
+  std::uint64_t t0() const { return t0_; }
+  std::uint64_t t1() const { return t1_; }
 
   void did(const std::string& what, std::uint64_t count);
   void tally(const std::string& role, const Tally& tally);
   void expect(Expectation expectation) { expectation_ = std::move(expectation); }
+  void measured(const Measured& measured) { measured_ = measured; }
 
   int finish();  // prints the report; with --wait stays until told; the exit status
   [[noreturn]] void skip(const std::string& reason);  // reports why this machine cannot run it and exits
@@ -117,10 +130,12 @@ class Run {
   std::uint64_t t0_ = 0, t1_ = 0;
   pid_t subject_ = 0;
   Expectation expectation_;
+  Measured measured_;
   std::vector<std::pair<std::string, std::uint64_t>> did_;
   std::vector<std::pair<std::string, Tally>> tallies_;
-  std::mutex mutex_;  // guards roles_
+  std::mutex mutex_;  // guards what follows
   std::vector<std::pair<std::string, pid_t>> roles_;
+  std::map<std::string, std::uint64_t> delayed_ns_;  // all their life, of threads that have ended
 };
 
 // A temporary file without a name in `directory`, removed with its descriptor. Ends the program when that fails.

@@ -64,6 +64,8 @@ void show(const Event& event, const Invariants& invariants) {
       [&](const UnknownEvent& e) { any(e); }, [](const LossEvent&) {});
 }
 
+}  // namespace
+
 void settle(InvariantReport& report) {
   if (report.violations > 0)
     report.verdict = Verdict::kViolated;
@@ -74,8 +76,6 @@ void settle(InvariantReport& report) {
     report.why_not = report.excused > 0 ? "losses leave nothing to judge" : "nothing in the dump is about this";
   }
 }
-
-}  // namespace
 
 std::string_view verdict_name(Verdict verdict) {
   constexpr std::string_view kNames[] = {"ok", "violated", "not applicable"};

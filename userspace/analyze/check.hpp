@@ -19,7 +19,8 @@
 namespace kflight::analyze {
 
 struct CheckOptions {
-  std::size_t evidence = 5;  // kept per invariant; the rest is counted
+  std::size_t evidence = 5;         // kept per invariant; the rest is counted
+  std::size_t explanations = 1000;  // random stretches of threads' time to explain, by check_trace()
 };
 
 struct Evidence {

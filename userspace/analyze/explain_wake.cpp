@@ -49,8 +49,9 @@ WaitEnd WaitJudge::judge(ThreadId id, std::uint32_t first) {
   const Interval& blocked = thread.intervals[index];
   if (blocked.wake == kNone) return not_woken(id, index);
   const Wake& wake = timeline_.wake(blocked.wake);
-  if (wake.flags & model::kWakeLost) return unknown(id);
   const bool timeout = timed_out(thread, index);
+  if (wake.flags & model::kWakeLost)
+    return timeout || slept_to_the_end(thread, index) ? timer(id, index, Quality::kInferred) : unknown(id);
   if (wake.ctx != KF_CTX_TASK) return by_interrupt(id, index, wake, timeout);
   if (timeout) return timer(id, index, Quality::kInferred);  // timers can run in a kernel thread
   return by_task(id, wake);
@@ -196,6 +197,13 @@ bool WaitJudge::timed_out(const Thread& thread, std::uint32_t index) const {
     if (thread.intervals[i].state == State::kBlocked) return thread.intervals[i].call() != call;
   }
   return true;
+}
+
+// A call that asks for nothing but sleep, and returned 0: nobody cut it short.
+bool WaitJudge::slept_to_the_end(const Thread& thread, std::uint32_t index) const {
+  const std::uint32_t call = thread.intervals[index].call();
+  return call < thread.calls.size() && thread.calls[call].enter_known() && thread.calls[call].returned() &&
+         thread.calls[call].ret == 0 && model::wait_kind(thread, thread.intervals[index]) == WaitKind::kSleep;
 }
 
 // A waking that did not end the wait: the thread ran for a moment and slept again, in the same call or, where all its

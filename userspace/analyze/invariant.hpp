@@ -14,6 +14,9 @@
 
 namespace kflight::analyze {
 
+// EventHead::cpu of a moment that belongs to none.
+inline constexpr std::uint16_t kNoCpu = 0xffff;
+
 // An InvariantReport being written.
 class Tally {
  public:
@@ -31,14 +34,18 @@ class Tally {
   // The text is only made when it is kept.
   template <class... Args>
   void violate(const EventHead& at, std::uint32_t tid, fmt::format_string<Args...> format, Args&&... args) {
-    if (++report_.violations <= most_)
-      report_.evidence.push_back({at.ts_ns, at.cpu, tid, fmt::format(format, std::forward<Args>(args)...)});
+    if (++report_.violations > most_) return;
+    const auto cpu = at.cpu == kNoCpu ? std::nullopt : std::optional(at.cpu);
+    report_.evidence.push_back({at.ts_ns, cpu, tid, fmt::format(format, std::forward<Args>(args)...)});
   }
 
  private:
   InvariantReport& report_;
   std::size_t most_;
 };
+
+// The verdict, from what has been written.
+void settle(InvariantReport& report);
 
 class Invariant {
  public:

@@ -29,12 +29,14 @@ class ThreadSequence final : public Invariant {
     if (!thread.known || e.ts_ns > thread.last_ns) thread = {e.ts_ns, 0, true};
   }
 
+  void on_exit(const ExitEvent& e) override { threads_[e.exiting_tid].exiting = true; }
+
   void on_switch(const SwitchEvent& e) override {
     if (!survey_.judges(e.tid)) return;
     Thread& thread = threads_[e.tid];
     if (thread.known && e.ts_ns <= thread.last_ns) return;  // the base state is ahead of this CPU's first chunks
     if (thread.known) compare(thread, e);
-    thread = {e.ts_ns, e.nsw, true};
+    thread = {e.ts_ns, e.nsw, true, thread.exiting};
   }
 
   void finish() override { tally_.remark("switch-outs lost, by the threads' own numbers", lost_); }
@@ -44,12 +46,14 @@ class ThreadSequence final : public Invariant {
     std::uint64_t last_ns = 0;
     std::uint8_t nsw = 0;
     bool known = false;
+    bool exiting = false;
   };
 
   void compare(const Thread& thread, const SwitchEvent& e) {
     tally_.checked();
     if (distance(thread.nsw, e.nsw) == 1) return;
-    if (excused_by_loss(thread.last_ns, e.ts_ns)) {
+    // After its exit a thread's id may be another one's, by an exec whose event comes later, or is lost.
+    if (excused_by_loss(thread.last_ns, thread.exiting ? survey_.end_ns : e.ts_ns)) {
       lost_ += distance(thread.nsw, e.nsw) - 1u;
       return;
     }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// cmd_check.cpp - `kflight check`: what analyze/check.hpp found, as a table or JSON.
+// cmd_check.cpp - `kflight check`: what analyze/timeline_check.hpp found, as a table or JSON.
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
 
-#include "analyze/check.hpp"
+#include "analyze/timeline_check.hpp"
 #include "base/escape.hpp"
 #include "base/units.hpp"
 #include "cli/command_help.hpp"
@@ -121,11 +121,12 @@ std::string as_json(const CheckReport& report, const std::string& path) {
 }  // namespace
 
 int cmd_check(const CheckOptions& options) {
-  const auto dump = Dump::open(options.path);
-  if (!dump) return fail(dump.error());
-  const CheckReport report = analyze::check_dump(*dump, {.evidence = options.evidence});
+  const auto trace = model::Trace::open(options.path);
+  if (!trace) return fail(trace.error());
+  const CheckReport report =
+      analyze::check_trace(*trace, {.evidence = options.evidence, .explanations = options.explanations});
   const int printed =
-      print_and_finish(options.json ? as_json(report, options.path) : as_text(report, *dump, options.path));
+      print_and_finish(options.json ? as_json(report, options.path) : as_text(report, *trace->dump(), options.path));
   if (printed != kExitDone) return printed;
   return report.violated() ? kExitViolations : kExitDone;
 }

@@ -81,7 +81,8 @@ Examples:
   kflight events dump.kfr --format jsonl | jq 'select(.kind == "exec")')"},
     {"check", "Check that a dump is consistent: nothing torn, lost or impossible", "kflight check FILE [OPTIONS]",
      R"(An invariant is violated only by what recorded losses or damage cannot explain.
-A violation is a bug of kflight or of the machine: please report it.
+A violation is a bug of kflight or of the machine: please report it. What each
+invariant means is in docs/checks.md.
 
 Examples:
   kflight check dump.kfr

@@ -246,7 +246,9 @@ void define_events(CLI::App& app, EventsOptions& o) {
 
 void define_check(CLI::App& app, CheckOptions& o) {
   add_file(app, o.path);
-  add_value(app, "--evidence", o.evidence, "N", "lines shown per violated invariant (5)", parse_evidence_count);
+  add_value(app, "--evidence", o.evidence, "N", "lines shown per violated invariant (5)", parse_small_count);
+  add_value(app, "--explanations", o.explanations, "N",
+            "random stretches of threads' time to explain (1000); 0 is faster", parse_small_count);
   add_flag(app, "--json", o.json, "as JSON");
 }
 

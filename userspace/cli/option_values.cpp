@@ -47,7 +47,7 @@ Result<std::uint64_t> parse_count(std::string_view text) {
   return parse_number<std::uint64_t>("number", text, 1, 1'000'000'000'000);
 }
 
-Result<std::uint32_t> parse_evidence_count(std::string_view text) {
+Result<std::uint32_t> parse_small_count(std::string_view text) {
   return parse_number<std::uint32_t>("number", text, 0, 1'000'000);
 }
 

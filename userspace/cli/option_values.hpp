@@ -22,12 +22,12 @@ namespace kflight::cli {
 Result<std::uint32_t> parse_pid(std::string_view text);
 Result<std::uint32_t> parse_tid(std::string_view text);
 Result<std::uint32_t> parse_cpu(std::string_view text);
-Result<std::uint64_t> parse_count(std::string_view text);           // at least 1
-Result<std::uint32_t> parse_evidence_count(std::string_view text);  // 0 is fine
-Result<std::uint32_t> parse_sample_rate(std::string_view text);     // per second
-Result<std::string> parse_text(std::string_view text);              // not empty
-Result<std::string> parse_name(std::string_view text);              // of a recorder
-Result<std::string> parse_absolute_path(std::string_view text);     // made absolute, nothing need be there
+Result<std::uint64_t> parse_count(std::string_view text);        // at least 1
+Result<std::uint32_t> parse_small_count(std::string_view text);  // 0 is fine
+Result<std::uint32_t> parse_sample_rate(std::string_view text);  // per second
+Result<std::string> parse_text(std::string_view text);           // not empty
+Result<std::string> parse_name(std::string_view text);           // of a recorder
+Result<std::string> parse_absolute_path(std::string_view text);  // made absolute, nothing need be there
 Result<std::chrono::nanoseconds> parse_plain_duration(std::string_view text);
 Result<std::chrono::nanoseconds> parse_positive_duration(std::string_view text);
 Result<std::uint64_t> parse_plain_bytes(std::string_view text);

@@ -75,7 +75,8 @@ struct InfoOptions {
 };
 struct CheckOptions {
   std::string path;
-  std::uint32_t evidence = 5;  // lines per violated invariant
+  std::uint32_t evidence = 5;         // lines per violated invariant
+  std::uint32_t explanations = 1000;  // random stretches of time to explain
   bool json = false;
 };
 struct ExplainOptions {

@@ -168,6 +168,19 @@ void TimelineBuilder::learn_identity(const kf_base_task& task) {
   learn_first_name(thread, task.comm);
 }
 
+// A thread that seems to have been in one state since before the snapshot has been switched out meanwhile, by the
+// kernel's count: since its last switch-out events are missing, to the very end.
+void TimelineBuilder::compare_switches(ThreadId id, const kf_task& task) {
+  constexpr std::uint64_t kReadBeforeNs = 20'000'000;  // ts_ns; a snapshot reads its numbers one after the other
+  if (threads_[id].intervals.empty() || state(id).last_nsw < 0 || task.ts_ns > out_.end_ns_) return;
+  if (open(id).begin_ns + kReadBeforeNs > task.ts_ns || open(id).state == State::kExited) return;
+  const auto missing =
+      static_cast<std::uint8_t>(task.nvcsw + task.nivcsw - static_cast<std::uint64_t>(state(id).last_nsw));
+  if (missing == 0) return;
+  out_.counters_.lost_switches += missing;
+  forget_since_last_switch_out(id);
+}
+
 void TimelineBuilder::learn_from_dump_snapshot(const kf_task& task) {
   if (task.tid == 0) return;
   const ThreadId id = threads_.get(task.tid);
@@ -179,6 +192,7 @@ void TimelineBuilder::learn_from_dump_snapshot(const kf_task& task) {
   thread.is_kthread = task.flags & KF_TASK_KTHREAD;
   thread.is_target = task.flags & KF_TASK_TARGET;
   learn_first_name(thread, task.comm);
+  compare_switches(id, task);
 
   Snapshot snapshot{task.ts_ns, task.sys_enter_ns, static_cast<std::uint8_t>(task.state), task.prio, task.cpu};
   snapshot.on_cpu = task.flags & KF_TASK_ON_CPU;

@@ -89,7 +89,7 @@ void TimelineBuilder::switch_in(std::uint32_t tid, std::uint16_t cpu, std::uint6
   } else if (interval.state == State::kBlocked && thread_state.has_early) {
     wake_early(id);
   } else if (interval.state == State::kBlocked) {
-    no_wakes_.emplace_back(id, static_cast<std::uint32_t>(threads_[id].intervals.size() - 1));
+    no_wakes_.push_back({id, static_cast<std::uint32_t>(threads_[id].intervals.size() - 1), interval});
     interval = {
         interval.begin_ns, kNone, kNone, cpu, State::kRunnable, static_cast<std::uint8_t>(RunnableWhy::kNoWake), 0,
         interval.prio};
@@ -270,17 +270,26 @@ void TimelineBuilder::forget_since_last_switch_out(ThreadId id) {
 
 // A sleep that nobody ended was none, unless the waking was lost. Losses are known only after what they hide.
 void TimelineBuilder::doubt_no_wakes() {
-  for (const auto& [id, index] : no_wakes_) {
+  for (const auto& [id, index, sleep] : no_wakes_) {
     auto& intervals = threads_[id].intervals;
     if (index >= intervals.size()) continue;
     Interval& interval = intervals[index];
     if (interval.state != State::kRunnable || interval.why() != RunnableWhy::kNoWake) continue;
     const std::uint64_t end_ns = index + 1 < intervals.size() ? intervals[index + 1].begin_ns : out_.end_ns_;
-    if (out_.losses_.any_in(interval.begin_ns, end_ns)) {
+    if (!out_.losses_.any_in(interval.begin_ns, end_ns)) {
+      ++out_.counters_.no_wakes;
+      continue;
+    }
+    // Its numbers say that it had no other turn meanwhile: it did sleep, and only its waking is missing.
+    interval = sleep;
+    interval.flags |= kIntervalInferred;
+    if (had_no_other_turn(threads_[id], index)) {
+      Wake wake{end_ns, end_ns};
+      wake.flags = kWakeLost;
+      interval.wake = keep(wake);
+    } else {
       interval.state = State::kUnknown;
       interval.link = kNone;
-    } else {
-      ++out_.counters_.no_wakes;
     }
   }
 }

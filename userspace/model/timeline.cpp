@@ -133,10 +133,6 @@ Piece Timeline::piece_at(ThreadId thread, std::uint64_t t_ns) const {
   return piece;
 }
 
-namespace {
-
-// The thread was seen to be switched in after interval `index` (or at its beginning), and the switch-out that followed
-// was its next one after the last before the interval: then it had no other turn on a CPU, whatever events are missing.
 bool had_no_other_turn(const Thread& thread, std::size_t index) {
   const auto& intervals = thread.intervals;
   if (intervals[index].state == State::kBlocked) ++index;
@@ -144,8 +140,6 @@ bool had_no_other_turn(const Thread& thread, std::size_t index) {
   return index + 1 < intervals.size() && intervals[index].state == State::kRunning &&
          !(intervals[index].flags & kIntervalInferred) && (intervals[index + 1].flags & kIntervalInSequence);
 }
-
-}  // namespace
 
 bool Timeline::may_miss_events(const Thread& thread, std::size_t index) const {
   const Interval& interval = thread.intervals[index];

@@ -54,6 +54,10 @@ struct TimelineCounters {
   std::uint64_t misfits = 0;           // events that contradict the state before them
 };
 
+// The thread was seen to be switched in after interval `index` (or at its beginning), and the switch-out that followed
+// was its next one after the last before the interval: then it had no other turn on a CPU, whatever events are missing.
+bool had_no_other_turn(const Thread& thread, std::size_t index);
+
 class Timeline;
 
 // Tiles [a,b) with one thread's states. Parts outside the window come back as kUnknown.

@@ -138,6 +138,11 @@ void TimelineBuilder::on(const ExecEvent& event) {
   learn_name(threads_[id], event.ts_ns, event.comm);
 }
 
+void TimelineBuilder::on(const ExitEvent& event) {
+  observe_current(event);
+  if (const ThreadId id = threads_.find(event.exiting_tid); id != kNoThread) state(id).exiting = true;
+}
+
 void TimelineBuilder::on(const RenameEvent& event) {
   observe_current(event);
   if (event.renamed_tid != 0) learn_name(threads_[alive(event.renamed_tid, event.ts_ns)], event.ts_ns, event.comm);
@@ -168,7 +173,7 @@ void TimelineBuilder::observe_current(const EventHead& head) {
   CpuState& cpu = cpu_state(head.cpu);
   if (!cpu.known) {
     first_current(head.cpu, head.tid, head.ts_ns);
-  } else if (cpu.tid != head.tid) {
+  } else if (cpu.tid != head.tid && !took_leaders_tid(head.cpu, head.tid)) {
     missed_switch(head.cpu, head.tid, head.ts_ns);
   }
   CpuState& now = cpus_[head.cpu];
@@ -197,6 +202,18 @@ void TimelineBuilder::first_current(std::uint16_t cpu, std::uint32_t tid, std::u
   if (elsewhere || cpus_[cpu].hole_ns != 0) return missed_switch(cpu, tid, ts_ns);
   intervals.clear();
   push_running(id, cpu, begin_ns);
+}
+
+// A thread that calls exec takes its leader's tid a while before the exec is announced: once the leader has ended,
+// events of the caller name it by that tid.
+bool TimelineBuilder::took_leaders_tid(std::uint16_t cpu, std::uint32_t tid) {
+  const ThreadId caller = cpus_[cpu].tid == kNoTid ? kNoThread : threads_.find(cpus_[cpu].tid);
+  const ThreadId leader = threads_.find(tid);
+  if (caller == kNoThread || leader == kNoThread || threads_[caller].tgid != tid) return false;
+  const bool ended = !threads_[leader].intervals.empty() && open(leader).state == State::kExited;
+  if (!ended && !state(leader).exiting) return false;
+  threads_.rename_tid(caller, tid);
+  return true;
 }
 
 // The CPU runs a task that no switch brought there: somewhere since its last event one is missing.

@@ -54,6 +54,7 @@ class TimelineBuilder {
     std::uint8_t prio = KF_DEFAULT_PRIO;
     bool has_early = false;      // early: a waking that came while it still ran
     bool was_placed = false;     // something said on which CPU it was
+    bool exiting = false;        // its exit event was seen
     bool has_note = false;       // note: of the interval its next switch-out begins
     std::uint32_t work = kNone;  // what this kworker executes, as far as it matters
     Wake early;
@@ -100,7 +101,7 @@ class TimelineBuilder {
   void on(const MigrateEvent& event);
   void on(const ForkEvent& event);
   void on(const ExecEvent& event);
-  void on(const ExitEvent& event) { observe_current(event); }
+  void on(const ExitEvent& event);
   void on(const RenameEvent& event);
   void on(const SyscallEvent& event);
   void on(const SyscallOpenEvent& event);
@@ -123,9 +124,11 @@ class TimelineBuilder {
   void apply_snapshot(std::uint32_t tid, const Snapshot& snapshot);
   void learn_identity(const kf_base_task& task);
   void learn_from_dump_snapshot(const kf_task& task);
+  void compare_switches(ThreadId id, const kf_task& task);
 
   void observe_current(const EventHead& head);
   void first_current(std::uint16_t cpu, std::uint32_t tid, std::uint64_t ts_ns);
+  bool took_leaders_tid(std::uint16_t cpu, std::uint32_t tid);
   void missed_switch(std::uint16_t cpu, std::uint32_t tid, std::uint64_t ts_ns);
   void note_unreported_loss(std::uint16_t cpu, std::uint64_t from_ns, std::uint64_t to_ns);
   void occupy(std::uint16_t cpu, ThreadId thread, std::uint64_t ts_ns);
@@ -172,7 +175,12 @@ class TimelineBuilder {
   std::vector<CpuState> cpus_;
   std::vector<BaseFact> base_;
   std::size_t next_base_ = 0;
-  std::vector<std::pair<ThreadId, std::uint32_t>> no_wakes_;  // intervals that are kNoWake unless events are missing
+  struct NoWake {
+    ThreadId thread;
+    std::uint32_t index;
+    Interval sleep;  // what it is when the waking was lost
+  };
+  std::vector<NoWake> no_wakes_;  // intervals that are kNoWake unless events are missing
   std::unordered_map<std::uint64_t, std::uint32_t> requests_in_flight_;  // by address: index of the block request
   std::unordered_map<std::uint64_t, std::uint32_t> first_works_;         // by function: index of the first run
   std::vector<std::vector<std::uint32_t>> completed_;  // block requests by the CPU that completed them, in time order

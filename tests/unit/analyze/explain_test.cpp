@@ -79,6 +79,16 @@ TraceBuilder sleeper(const SwitchSpec& wait) {
 
 Explained explain_sleeper(const TraceBuilder& t) { return explain(t, 7, 10'000, 50'000, 100'000); }
 
+// The thread's numbers say that it slept all that time, and the call that nobody cut it short.
+TEST(ExplainWakes, SleepWhoseWakingIsLost_IsATimerAllTheSame) {
+  auto t = sleeper({.state = KF_ST_SLEEP, .call = "nanosleep", .enter_ns = 9'000});
+  t.loss(45'000, 2).at(51'000).switch_to(7).at(52'000).returns("nanosleep", 9'000, 0);
+  t.at(60'000).switch_to(0, {.state = KF_ST_SLEEP});
+  const Explained e = explain_sleeper(t);
+  EXPECT_EQ(e.sum(Category::kTimer, 7), 40'000u);
+  EXPECT_EQ(e.sum(Quality::kInferred), 40'000u);
+}
+
 TEST(ExplainWakes, NotedTimer) {
   auto t = sleeper({.state = KF_ST_SLEEP, .call = "nanosleep"});
   t.waking(7, {.ctx = KF_CTX_HARDIRQ, .cause = CauseKind::kTimer});

@@ -264,6 +264,53 @@ TEST(TimelineLife, ExecOfANonLeaderTakesTheLeadersTid) {
   EXPECT_EQ(timeline.thread(caller).name_at(15'000), "new");
 }
 
+TEST(TimelineLife, ExecOfANonLeader_GoesByTheLeadersTidBeforeItIsAnnounced) {
+  TraceBuilder t;
+  t.runs(0, 70).cpu(0).at(5'000).fork(71, 70).wakeup(71, 0, true).at(6'000).switch_to(71, {.state = KF_ST_DEAD});
+  t.at(8'000).waking(9);
+  std::get<WakingEvent>(t.events().back()).tid = 70;
+  t.at(10'000).exec(70, 71, "new").at(20'000).switch_to(0, kSleep);
+  std::get<ExecEvent>(t.events()[t.events().size() - 2]).tid = 70;
+  const Timeline timeline = built(t);
+  const ThreadId caller = timeline.find_thread(71, 5'500);
+  EXPECT_EQ(timeline.thread(caller).tid, 70u);
+  EXPECT_EQ(timeline.piece_at(caller, 7'000).state, State::kRunning);
+  EXPECT_EQ(timeline.piece_at(caller, 9'000).state, State::kRunning);
+  EXPECT_EQ(timeline.piece_at(caller, 30'000).state, State::kBlocked);
+  EXPECT_EQ(timeline.thread(caller).name_at(15'000), "new");
+  EXPECT_EQ(timeline.counters().misfits, 0u);
+  EXPECT_TRUE(timeline.losses().all().empty());
+}
+
+TEST(TimelineLoss, WakingInAHole_LeavesTheSleepASleep) {
+  TraceBuilder t;
+  t.runs(0, 7).cpu(0).at(10'000).switch_to(0, {.state = KF_ST_SLEEP, .call = "nanosleep", .enter_ns = 9'000});
+  t.at(50'000).loss(49'000, 2).at(51'000).switch_to(7).at(52'000).returns("nanosleep", 9'000, 0);
+  t.at(60'000).switch_to(0, kSleep);
+  const Timeline timeline = built(t);
+  const model::Piece sleep = timeline.piece_at(timeline.find_thread(7, 20'000), 20'000);
+  EXPECT_EQ(sleep.state, State::kBlocked);
+  const Interval& interval = timeline.thread(timeline.find_thread(7, 20'000)).intervals[sleep.index];
+  EXPECT_TRUE(timeline.wake(interval.wake).flags & model::kWakeLost);
+  EXPECT_TRUE(interval.flags & model::kIntervalInferred);
+}
+
+TEST(TimelineLoss, SnapshotCountsMoreSwitches_NothingIsKnownSinceTheLastOne) {
+  TraceBuilder t;
+  t.runs(0, 7).named(7, "seven").cpu(0).at(10'000).switch_to(0, kSleep);
+  for (const std::uint64_t counted : {1, 2}) {
+    std::vector<kf_task> tasks(1);
+    tasks[0].tid = 7;
+    tasks[0].ts_ns = 900'000'000;
+    tasks[0].nvcsw = counted;
+    model::TimelineBuilder builder({kBegin, 1'000'000'000, {}, {}, tasks, {}});
+    for (const Event& event : t.events()) builder.add(event);
+    const Timeline timeline = std::move(builder).finish();
+    const State state = timeline.piece_at(timeline.find_thread(7, 20'000), 20'000).state;
+    EXPECT_EQ(state, counted == 1 ? State::kBlocked : State::kUnknown);
+  }
+}
+
 TEST(TimelineEdge, FirstEventOfACpuSaysWhoHasRunSinceTheBeginning) {
   TraceBuilder t;
   t.cpu(0).unseen_switch_to(7).cpu(1).at(5'000).waking(7).cpu(0).at(10'000).switch_to(0, kSleep);

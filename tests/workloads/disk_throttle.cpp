@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// disk_throttle.cpp - direct writes by a process whose cgroup may write only so much per second: the wait is for the
+// disk, before a request for it is even made. Works with both versions of the cgroup file system, when this process may
+// create a group in it.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+#include "workload.hpp"
+
+using namespace workload;
+
+namespace {
+
+constexpr std::size_t kBlockBytes = 256 << 10;
+
+// Never creates: on a plain file system that would make an ordinary file.
+bool write_file(const std::string& path, const std::string& text) {
+  const int fd = open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  const bool written = write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  close(fd);
+  return written;
+}
+
+// A group of our own below `root`, with the limit set; false when this hierarchy has none.
+bool make_group(const std::string& root, const std::string& group, const std::string& device, std::uint64_t rate) {
+  write_file(root + "/cgroup.subtree_control", "+io");  // fails where it is set already or where there is none
+  if (mkdir(group.c_str(), 0755) != 0) return false;
+  if (write_file(group + "/io.max", device + " wbps=" + std::to_string(rate))) return true;
+  if (write_file(group + "/blkio.throttle.write_bps_device", device + " " + std::to_string(rate))) return true;
+  rmdir(group.c_str());
+  return false;
+}
+
+std::string device_of(int fd) {
+  struct stat status {};
+  check(fstat(fd, &status), "fstat");
+  return std::to_string(major(status.st_dev)) + ":" + std::to_string(minor(status.st_dev));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Run run(
+      argc, argv, "disk_throttle", "writes over the limit of their cgroup",
+      {{"writes", "6", "of 256 KiB"}, {"rate", "4096", "KiB/s allowed"}, {"dir", "/var/tmp", "folder of the file"}});
+  const std::uint64_t writes = run.number("writes");
+  const int fd = open(run.text("dir").c_str(), O_TMPFILE | O_RDWR | O_DIRECT, 0600);
+  if (fd < 0) run.skip("no direct I/O in " + run.text("dir") + ": " + std::strerror(errno));
+  std::string root, group;
+  for (const char* candidate : {"/sys/fs/cgroup", "/sys/fs/cgroup/blkio"}) {
+    root = candidate;
+    group = root + "/kflight-workload-" + std::to_string(getpid());
+    if (make_group(root, group, device_of(fd), run.number("rate") << 10)) break;
+    group.clear();
+  }
+  if (group.empty()) run.skip("no cgroup with a limit for this disk can be created below /sys/fs/cgroup");
+  void* block = std::aligned_alloc(4096, kBlockBytes);
+  std::memset(block, 'k', kBlockBytes);
+  const auto write_block = [&](std::uint64_t i) {
+    const auto at = static_cast<off_t>(i * kBlockBytes);
+    check(pwrite(fd, block, kBlockBytes, at) == static_cast<ssize_t>(kBlockBytes) ? 0 : -1, "writing");
+  };
+  for (std::uint64_t i = 0; i < writes; ++i) write_block(i);  // extents exist from here on
+  run.wait_for_start();
+
+  if (!run.clean() && !write_file(group + "/cgroup.procs", std::to_string(getpid()))) {
+    rmdir(group.c_str());
+    run.skip("cannot move a process into " + group);
+  }
+  const std::uint64_t busy_before = cpu_ns() + delay_ns();
+  run.begin();
+  for (std::uint64_t i = 0; i < writes; ++i) write_block(i);
+  run.end();
+  const std::uint64_t busy_ns = cpu_ns() + delay_ns() - busy_before;  // it ran or could have run
+  write_file(root + "/cgroup.procs", std::to_string(getpid()));
+  rmdir(group.c_str());
+
+  const std::uint64_t waited_ns = run.t1() - run.t0() - std::min(busy_ns, run.t1() - run.t0());
+  run.did("bytes", writes * kBlockBytes);
+  if (!run.clean()) run.measured({waited_ns * 9 / 10, waited_ns, 0, 0});
+  run.expect({.leaf = "disk:before-submit", .chain = {"main"}, .min_percent = 90, .detector = {}});
+  return run.finish();
+}
