@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The program as people and scripts use it on a dump: pipes that close early, full disks behind redirections, files that
-// are no dumps or only parts of one, a user without privileges. Exit status: 0 done, 1 failed, 2 wrong usage, 3 violations.
+// The program as people and scripts use it on a dump: pipes that close early, full disks behind redirections, files
+// that are no dumps or only parts of one, a user without privileges. Exit status: 0 done, 1 failed, 2 wrong usage, 3
+// violations.
 #include <fstream>
 #include <sstream>
 
@@ -41,7 +42,8 @@ class Cli : public RecordTest {
 };
 
 TEST_F(Cli, PipeThatClosesEarly_EndsQuietly) {
-  for (const char* words : {"events", "events --format jsonl", "info", "explain"}) {
+  for (const char* words : {"events", "events --format jsonl", "info", "explain",
+                            "export --no-explain --format jsonl -o -", "export --no-explain -o -"}) {
     const Output output = shell(words, "| head -n 1");
     EXPECT_EQ(output.err, "") << words;
     EXPECT_NE(output.out, "") << words;
@@ -50,7 +52,7 @@ TEST_F(Cli, PipeThatClosesEarly_EndsQuietly) {
 }
 
 TEST_F(Cli, FullDiskBehindARedirection_IsAFailureAndSaid) {
-  for (const char* words : {"events", "info", "info --json", "check"}) {
+  for (const char* words : {"events", "info", "info --json", "check", "export --no-explain -o -"}) {
     const Output output = shell(words, "> /dev/full");
     EXPECT_EQ(output.status, 1) << words;
     EXPECT_THAT(output.err, HasSubstr("No space left on device")) << words;
@@ -60,7 +62,7 @@ TEST_F(Cli, FullDiskBehindARedirection_IsAFailureAndSaid) {
 TEST_F(Cli, FilesThatAreNoDumps_AreRefusedByEveryReader) {
   std::ofstream(temp() / "text.kfr") << "this is a text, and it is longer than the header of a dump would be\n";
   std::ofstream(temp() / "empty.kfr");
-  for (const std::string command : {"info", "check", "events", "explain"}) {
+  for (const std::string command : {"info", "check", "events", "explain", "export"}) {
     for (const std::string& file : {temp() / "text.kfr", temp() / "empty.kfr", temp() / "absent.kfr", temp().path()}) {
       const Output output = kflight({command, file});
       EXPECT_THAT(output.status, AnyOf(1, 2)) << command << " " << file;
@@ -77,6 +79,7 @@ TEST_F(Cli, PartsOfADump_AreReadAsFarAsTheyGo) {
     EXPECT_THAT(info.status, AnyOf(0, 1)) << share;
     EXPECT_THAT(info.out + info.err, AnyOf(HasSubstr("incomplete"), HasSubstr("damage"), HasSubstr("ends"))) << share;
     EXPECT_THAT(kflight({"check", part}).status, AnyOf(0, 1, 3)) << share;
+    EXPECT_THAT(kflight({"export", part, "--force"}).status, AnyOf(0, 1)) << share;
   }
 }
 
