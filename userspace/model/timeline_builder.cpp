@@ -173,7 +173,7 @@ void TimelineBuilder::observe_current(const EventHead& head) {
   CpuState& cpu = cpu_state(head.cpu);
   if (!cpu.known) {
     first_current(head.cpu, head.tid, head.ts_ns);
-  } else if (cpu.tid != head.tid && !took_leaders_tid(head.cpu, head.tid)) {
+  } else if (cpu.tid != head.tid && !took_leaders_tid(head.cpu, head.tid, head.ts_ns)) {
     missed_switch(head.cpu, head.tid, head.ts_ns);
   }
   CpuState& now = cpus_[head.cpu];
@@ -206,13 +206,13 @@ void TimelineBuilder::first_current(std::uint16_t cpu, std::uint32_t tid, std::u
 
 // A thread that calls exec takes its leader's tid a while before the exec is announced: once the leader has ended,
 // events of the caller name it by that tid.
-bool TimelineBuilder::took_leaders_tid(std::uint16_t cpu, std::uint32_t tid) {
+bool TimelineBuilder::took_leaders_tid(std::uint16_t cpu, std::uint32_t tid, std::uint64_t ts_ns) {
   const ThreadId caller = cpus_[cpu].tid == kNoTid ? kNoThread : threads_.find(cpus_[cpu].tid);
   const ThreadId leader = threads_.find(tid);
   if (caller == kNoThread || leader == kNoThread || threads_[caller].tgid != tid) return false;
   const bool ended = !threads_[leader].intervals.empty() && open(leader).state == State::kExited;
   if (!ended && !state(leader).exiting) return false;
-  threads_.rename_tid(caller, tid);
+  threads_.rename_tid(caller, tid, ts_ns);
   return true;
 }
 

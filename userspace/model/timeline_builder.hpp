@@ -128,7 +128,7 @@ class TimelineBuilder {
 
   void observe_current(const EventHead& head);
   void first_current(std::uint16_t cpu, std::uint32_t tid, std::uint64_t ts_ns);
-  bool took_leaders_tid(std::uint16_t cpu, std::uint32_t tid);
+  bool took_leaders_tid(std::uint16_t cpu, std::uint32_t tid, std::uint64_t ts_ns);
   void missed_switch(std::uint16_t cpu, std::uint32_t tid, std::uint64_t ts_ns);
   void note_unreported_loss(std::uint16_t cpu, std::uint64_t from_ns, std::uint64_t to_ns);
   void occupy(std::uint16_t cpu, ThreadId thread, std::uint64_t ts_ns);
