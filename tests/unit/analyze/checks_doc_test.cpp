@@ -15,7 +15,7 @@ namespace kflight::analyze {
 namespace {
 
 std::set<std::string> documented() {
-  std::ifstream doc(std::filesystem::path(__FILE__).parent_path() / "../../../docs/checks.md");
+  std::ifstream doc(std::filesystem::path(KFLIGHT_SOURCE_DIR) / "docs/checks.md");
   EXPECT_TRUE(doc) << "docs/checks.md is missing";
   const std::regex row("^\\| `([a-z-]+)` \\|.*");
   std::set<std::string> names;

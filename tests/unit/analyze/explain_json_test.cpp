@@ -31,7 +31,7 @@ struct Documented {
 };
 
 Documented read_document() {
-  const auto path = std::filesystem::path(__FILE__).parent_path() / "../../../docs/explain-json.md";
+  const auto path = std::filesystem::path(KFLIGHT_SOURCE_DIR) / "docs/explain-json.md";
   std::ifstream file(path);
   Documented out;
   const std::regex field(R"(\| `([^`]+)` \| (object|list|number|text|flag|number or null) \| (always|sometimes) \|.*)");
