@@ -32,7 +32,7 @@ class Cli : public RecordTest {
     std::ifstream file(dump_, std::ios::binary);
     std::stringstream bytes;
     bytes << file.rdbuf();
-    const std::string path = temp() / "part.kfr";
+    const std::string path = temp() / "part.dump";
     std::ofstream(path, std::ios::binary)
         << bytes.str().substr(0, static_cast<std::size_t>(share * static_cast<double>(bytes.str().size())));
     return path;
@@ -60,10 +60,10 @@ TEST_F(Cli, FullDiskBehindARedirection_IsAFailureAndSaid) {
 }
 
 TEST_F(Cli, FilesThatAreNoDumps_AreRefusedByEveryReader) {
-  std::ofstream(temp() / "text.kfr") << "this is a text, and it is longer than the header of a dump would be\n";
-  std::ofstream(temp() / "empty.kfr");
+  std::ofstream(temp() / "text.dump") << "this is a text, and it is longer than the header of a dump would be\n";
+  std::ofstream(temp() / "empty.dump");
   for (const std::string command : {"info", "check", "events", "explain", "export"}) {
-    for (const std::string& file : {temp() / "text.kfr", temp() / "empty.kfr", temp() / "absent.kfr", temp().path()}) {
+    for (const std::string& file : {temp() / "text.dump", temp() / "empty.dump", temp() / "absent.dump", temp().path()}) {
       const Output output = kflight({command, file});
       EXPECT_THAT(output.status, AnyOf(1, 2)) << command << " " << file;
       EXPECT_THAT(output.err, HasSubstr(file)) << command;

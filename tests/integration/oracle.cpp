@@ -75,6 +75,7 @@ bool by_culprit(const Planted& planted, const Timeline& timeline, const Leaf& le
   if (leaf.who.kind != Who::Kind::kThread) return planted.leaf != "contention" && planted.leaf != "cpu:user";
   if (!planted.culprit_name.empty())
     return model::thread_name(timeline, leaf.who.id, leaf.end_ns) == planted.culprit_name;
+  if (planted.leaf == "signal/stop" && leaf.who.id == leaf.thread) return true;  // the sender is not known
   return planted.culprits.contains(timeline.thread(leaf.who.id).tid);
 }
 
@@ -134,7 +135,8 @@ void Planted::read_chain(const Json& report) {
     delayed_on_way_ns = delayed_ns;
   } else if (tids.contains(roles.back())) {
     culprits.insert(tids[roles.back()].get<std::uint32_t>());
-    if (leaf == "contention" && chain.size() > 1) chain.pop_back();  // the state is another one's
+    const bool of_another = leaf == "contention" || leaf == "signal/stop";
+    if (of_another && chain.size() > 1) chain.pop_back();  // the state is the one's, its cause the other
   } else {
     culprit_name = roles.back();
   }

@@ -87,6 +87,6 @@ int main(int argc, char** argv) {
   const std::uint64_t waited_ns = run.t1() - run.t0() - std::min(busy_ns, run.t1() - run.t0());
   run.did("bytes", writes * kBlockBytes);
   if (!run.clean()) run.measured({waited_ns * 9 / 10, waited_ns, 0, 0});
-  run.expect({.leaf = "disk:before-submit", .chain = {"main"}, .min_percent = 90, .detector = {}});
+  run.expect({.leaf = "disk:queue", .chain = {"main"}, .min_percent = 90, .detector = {}});
   return run.finish();
 }

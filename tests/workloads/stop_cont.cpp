@@ -42,6 +42,6 @@ int main(int argc, char** argv) {
   run.interval(t0, t1, child);
   run.role("stopped", child);
   if (!run.clean()) run.measured({stopped_to - stopped_from, 0, stopped_from, stopped_to});
-  run.expect({.leaf = "signal/stop", .chain = {"stopped"}, .min_percent = 90, .detector = {}});
+  run.expect({.leaf = "signal/stop", .chain = {"stopped", "main"}, .min_percent = 90, .detector = {}});
   return run.finish();
 }
