@@ -64,6 +64,13 @@ function expected_states(said) {
     if (no_sleep) last.end = ++row.begin;
     rows.push(row);
     last = row;
+    // An exec that took its leader's tid: to Perfetto another thread.
+    const { former_tid, renamed_ns, tid } = said.threads[state.thread];
+    if (former_tid !== 0 && row.begin < renamed_ns && renamed_ns < row.end) {
+      last = { ...row, tid, begin: renamed_ns, wake: undefined };
+      row.end = renamed_ns;
+      rows.push(last);
+    }
   }
   return rows.filter((row) => row.end > row.begin || row.state !== 'Running');
 }
