@@ -37,6 +37,12 @@ Left state_after(const SwitchEvent& event) {
   return {State::kBlocked, event.prev_state};
 }
 
+// A preempted thread's call is named at its first switch-out only. It goes on if its return will be an event, as it is
+// where its entry was seen.
+bool ends_with_event(const Thread& thread, std::uint32_t call) {
+  return call != kNone && thread.calls[call].enter_known();
+}
+
 }  // namespace
 
 void TimelineBuilder::switch_out(const SwitchEvent& event) {
@@ -51,11 +57,11 @@ void TimelineBuilder::switch_out(const SwitchEvent& event) {
   Interval next{event.ts_ns, kNone, kNone, event.cpu, left.state, left.detail, 0, event.prev_prio};
   if (event.in_iowait) next.flags |= kIntervalIowait;
   if (in_sequence) next.flags |= kIntervalInSequence;
-  if (!event.has_sys) {
-    thread_state.open_call = kNone;
-  } else {
+  if (event.has_sys) {
     const auto call = note_call(threads_[id], thread_state.open_call, event.sys, event.enter_ns, event.ts_ns);
     if (left.state != State::kRunnable) next.link = call;
+  } else if (left.state != State::kRunnable || !ends_with_event(threads_[id], thread_state.open_call)) {
+    thread_state.open_call = kNone;
   }
   push(id, next);
   keep_note(id, event);

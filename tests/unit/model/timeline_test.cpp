@@ -329,6 +329,18 @@ TEST(TimelineEdge, SleeperFromLongBeforeKnowsSinceWhenAndInWhat) {
   EXPECT_EQ(state_at(timeline, 7, kEnd - 1), State::kBlocked);
 }
 
+TEST(TimelineEdge, PreemptionOnTheWayBackDoesNotSplitACall) {
+  TraceBuilder t = on_cpu0();
+  t.at(20'000).switch_to(0, {.state = KF_ST_SLEEP, .call = "read", .enter_ns = 15'000}).at(30'000).waking(7);
+  t.at(31'000).switch_to(7).at(32'000).switch_to(9, {.preempt = true}).at(33'000).switch_to(7, {.preempt = true});
+  t.at(34'000).returns("read", 15'000, 0);
+  const Timeline timeline = built(t);
+  const auto& calls = thread(timeline, 7).calls;
+  ASSERT_EQ(calls.size(), 1u);
+  EXPECT_EQ(calls[0].begin_ns, 15'000u);
+  EXPECT_EQ(calls[0].end_ns, 34'000u);
+}
+
 TEST(TimelineEdge, SnapshotCountsOnlyForThreadsWithoutEvents) {
   TraceBuilder t = on_cpu0();
   for (std::uint32_t tid : {7u, 9u}) {
