@@ -10,9 +10,11 @@
 #include "export/perfetto_sched.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 #include <queue>
 #include <tuple>
+#include <unordered_map>
 #include <vector>
 
 #include "export/call_slices.hpp"
@@ -79,6 +81,7 @@ class SchedWriter {
 
   void begin_cpus();
   void begin_threads();
+  void find_group_ends();
   void add_holes();
   void go(const Step& step);
   void schedule(std::uint64_t ts_ns, Source source, std::uint32_t index);
@@ -107,6 +110,7 @@ class SchedWriter {
   PacketOutput& out_;
   std::vector<Cpu> cpus_;
   std::vector<Cursor> cursors_;
+  std::vector<std::uint64_t> group_ends_;  // by leader: when the last other thread of its process ended, 0 without one
   std::vector<std::optional<Calls>> calls_;
   std::priority_queue<Step, std::vector<Step>, std::greater<>> steps_;
 };
@@ -166,7 +170,24 @@ void SchedWriter::begin_cpus() {
   }
 }
 
+// A leader is freed after all other threads of its process, and to Perfetto its end is the process's.
+void SchedWriter::find_group_ends() {
+  group_ends_.resize(cursors_.size());
+  std::unordered_map<std::uint32_t, ThreadId> leaders;  // by process, the latest one
+  for (ThreadId id = 0; id < cursors_.size(); ++id) {
+    const Thread& thread = timeline_.thread(id);
+    if (thread.former_tid != 0) continue;  // became the leader by an exec, which had freed the one before
+    if (thread.tid == thread.tgid) leaders[thread.tgid] = id;
+    const auto leader = leaders.find(thread.tgid);
+    if (leader == leaders.end() || leader->second == id || thread.intervals.empty()) continue;
+    const Interval& last = thread.intervals.back();
+    const std::uint64_t end_ns = last.state == State::kExited ? last.begin_ns : std::numeric_limits<std::uint64_t>::max();
+    group_ends_[leader->second] = std::max(group_ends_[leader->second], end_ns);
+  }
+}
+
 void SchedWriter::begin_threads() {
+  find_group_ends();
   for (ThreadId id = 0; id < cursors_.size(); ++id) {
     const Thread& thread = timeline_.thread(id);
     if (!thread.intervals.empty() && thread.intervals.front().begin_ns <= timeline_.begin_ns()) cursors_[id].state = 1;
@@ -210,7 +231,8 @@ void SchedWriter::schedule_state(ThreadId id) {
   const Thread& thread = timeline_.thread(id);
   for (std::uint32_t& i = cursors_[id].state; i < thread.intervals.size(); ++i) {
     const Interval& interval = thread.intervals[i];
-    if (interval.state == State::kExited) return schedule(interval.begin_ns, Source::kState, id);
+    if (interval.state == State::kExited)
+      return schedule(std::max(interval.begin_ns, group_ends_[id]), Source::kState, id);
     if (interval.state == State::kRunnable && interval.wake != kNone)
       return schedule(waking_ns(thread, i), Source::kState, id);
   }
