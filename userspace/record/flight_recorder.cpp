@@ -74,6 +74,7 @@ struct FlightRecorder::Impl {
   Syscalls syscalls = Syscalls::kBlocked;
   HostInfo host;
   std::uint64_t started_ns = 0;
+  std::uint64_t cpu_at_start_ns = 0;
   std::optional<Loader> loader;
   std::unique_ptr<Window> window;
   std::unique_ptr<Consumer> consumer;
@@ -193,6 +194,7 @@ Result<> FlightRecorder::Impl::bring_up() {
   });
   KF_TRY(loader->attach());
   started_ns = boottime_ns();
+  cpu_at_start_ns = process_cpu_ns();
   window->begin_at(started_ns);
   losses.start(started_ns);
   KF_TRY_ASSIGN(const std::vector<kf_task> tasks, loader->snapshot());
@@ -300,7 +302,7 @@ LossInfo FlightRecorder::Impl::loss_info() const {
 }
 
 OwnCost FlightRecorder::Impl::own_cost() const {
-  OwnCost cost = read_own_cost(started_ns);
+  OwnCost cost = read_own_cost(started_ns, cpu_at_start_ns);
   cost.polls = consumer ? consumer->polls() : 0;
   cost.programs = loader->program_costs();
   return cost;

@@ -51,10 +51,15 @@ HostInfo read_host() {
   return host;
 }
 
-OwnCost read_own_cost(std::uint64_t started_ns) {
-  OwnCost cost;
+std::uint64_t process_cpu_ns() {
   rusage usage{};
-  if (getrusage(RUSAGE_SELF, &usage) == 0) cost.recorder_cpu_ns = nanoseconds(usage.ru_utime) + nanoseconds(usage.ru_stime);
+  if (getrusage(RUSAGE_SELF, &usage) != 0) return 0;
+  return nanoseconds(usage.ru_utime) + nanoseconds(usage.ru_stime);
+}
+
+OwnCost read_own_cost(std::uint64_t started_ns, std::uint64_t cpu_at_start_ns) {
+  OwnCost cost;
+  cost.recorder_cpu_ns = process_cpu_ns() - cpu_at_start_ns;
   cost.recording_ns = boottime_ns() - started_ns;
   cost.rss_bytes = resident_bytes();
   return cost;

@@ -10,8 +10,12 @@ namespace kflight::record {
 
 HostInfo read_host();
 
-// CPU time and memory of this process; programs and polls are left to the caller.
-OwnCost read_own_cost(std::uint64_t started_ns);
+// User and system time of this process so far, ns.
+std::uint64_t process_cpu_ns();
+
+// Since then, but for what only the BPF side and the consumer know. Loading the programs took its time before and is not
+// in it.
+OwnCost read_own_cost(std::uint64_t started_ns, std::uint64_t cpu_at_start_ns);
 
 // The executable of a process; empty when it has gone.
 std::string executable_of(std::uint32_t tgid);
