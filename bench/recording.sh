@@ -40,24 +40,26 @@ events=$(($(status events_seen) - events)) hits=$(($(status hits_seen) - hits))
 cpu=$(($(cpu_ns) - cpu)) took=$(($(now_ns) - from))
 bytes=$(status window bytes) kept=$(status window events) kept_hits=$(status window hits)
 awk -v e="$events" -v h="$hits" -v c="$cpu" -v t="$took" -v b="$bytes" -v k="$kept" -v kh="$kept_hits" 'BEGIN {
-  printf "mixed load           %.2f M events/s (%.2f M tracepoint hits/s)\n", e / t * 1e3, h / t * 1e3
-  printf "window               %.1f MiB, %.2f M events: %.2f bytes per event, %.2f per hit\n", b / 1048576, k / 1e6, b / k, b / kh
-  printf "consumer             %.2f %% of one CPU, %.2f %% at 1 M events/s\n", c / t * 100, c / e * 1e8 / 1e3
+  printf "mixed load           %.2f M tracepoint hits/s, kept as %.2f M events/s\n", h / t * 1e3, e / t * 1e3
+  printf "window               %.1f MiB: %.2f bytes per hit, %.2f per event (a call, or a waking with its wakeup, is two hits)\n",
+    b / 1048576, b / kh, b / k
+  printf "consumer             %.2f %% of one CPU, %.2f %% at 1 M hits/s\n", c / t * 100, c / h / 10
 }'
-for _ in 1 2 3 4 5; do
-  from=$(now_ns)
-  "$kflight" dump --name "bench-$$" -o "$temp/full.kfr" >/dev/null
-  echo $((($(now_ns) - from) / 1000))
+# dumps LABEL: writes the window a few times
+dumps() {
+  local from size=0
+  for _ in 1 2 3 4 5; do
+    rm -f "$temp/full.kfr"
+    from=$(now_ns)
+    "$kflight" dump --name "bench-$$" -o "$temp/full.kfr" >/dev/null
+    echo $((($(now_ns) - from) / 1000))
+  done | median | awk -v label="$1" '{ printf "%-20s %.2f s (median of 5)", label, $1 / 1e6 }'
   size=$(stat -c %s "$temp/full.kfr")
-  rm -f "$temp/full.kfr"
-done | median | awk '{ printf "dump under load      %.2f s (median of 5)\n", $1 / 1e6 }'
+  awk -v size="$size" 'BEGIN { printf ", %.1f MiB\n", size / 1048576 }'
+}
+dumps "dump under load"
 end_load
-for _ in 1 2 3 4 5; do
-  from=$(now_ns)
-  "$kflight" dump --name "bench-$$" -o "$temp/full.kfr" >/dev/null
-  echo $((($(now_ns) - from) / 1000))
-done | median | awk -v size="$(stat -c %s "$temp/full.kfr")" \
-  '{ printf "dump without load    %.2f s (median of 5), %.1f MiB\n", $1 / 1e6, size / 1048576 }'
+dumps "dump without load"
 echo "losses               $(status losses) events"
 stop_recorder
 rm -f "$temp"/*.kfr
