@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Over 400 lines, as it alone knows the skeleton: configuration, maps, attaching and what userspace reads back.
 #include "record/loader.hpp"
 
 #include <bpf/bpf.h>
