@@ -9,6 +9,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <optional>
 #include <string_view>
@@ -70,7 +71,7 @@ class DumpBuilder {
     head.number = number;
     head.path_bytes = static_cast<kf_u16>(path.size());
     head.build_id_bytes = static_cast<kf_u16>(build_id.size());
-    std::memcpy(head.build_id, build_id.data(), build_id.size());
+    std::ranges::copy(build_id, reinterpret_cast<std::byte*>(head.build_id));
     files.add(head, path);
     return *this;
   }

@@ -143,7 +143,8 @@ void PfTrace::read_compact(std::string_view bytes, std::uint32_t cpu) {
     if (compact.tag() == 5) {
       names.push_back(text(compact));
     } else {
-      columns[compact.tag()] = column(compact);
+      const std::uint32_t tag = compact.tag();  // reading the value ends it
+      columns[tag] = column(compact);
     }
   }
   for (const auto& [tag, values] : columns)
