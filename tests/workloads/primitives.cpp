@@ -57,6 +57,15 @@ std::uint64_t read_undisturbed(ThreadCounts& counts) {
 }  // namespace
 
 std::uint64_t now_ns() { return read_clock(CLOCK_BOOTTIME); }
+std::uint64_t stolen_ns() {
+  std::ifstream stat("/proc/stat");
+  std::string cpu;
+  std::uint64_t ticks = 0;
+  stat >> cpu;
+  for (int column = 0; column < 8; ++column) stat >> ticks;
+  return ticks * (1'000'000'000 / static_cast<std::uint64_t>(sysconf(_SC_CLK_TCK)));
+}
+
 std::uint64_t cpu_ns() { return read_clock(CLOCK_THREAD_CPUTIME_ID); }
 std::uint64_t cpu_ns(std::thread& thread) {
   clockid_t clock{};

@@ -30,6 +30,9 @@ inline constexpr int kSkipped = 77;  // exit status: this machine cannot run it,
 std::uint64_t now_ns();  // CLOCK_BOOTTIME
 std::uint64_t cpu_ns();  // CPU time of the calling thread
 std::uint64_t cpu_ns(std::thread& thread);
+// What a hypervisor took from all CPUs so far, in whole ticks. It is in nobody's CPU time, though to a recorder the thread
+// had the CPU.
+std::uint64_t stolen_ns();
 std::uint64_t delay_ns();  // time the calling thread was runnable and had no CPU
 pid_t own_tid();
 
