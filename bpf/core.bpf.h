@@ -39,6 +39,7 @@ struct batch {
   u32 wake_tid;    /* wakee of the last WAKING, while its wakeup may still be merged into it */
   u32 wake_at;     /* index of its first word */
   u64 wake_ns;
+  u64 wake_ran;    /* how long the wakee had run by then */
   u64 last_ns;     /* time of the last event */
   u64 events_total;
   u64 nested_total;

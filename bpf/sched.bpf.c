@@ -189,8 +189,9 @@ int kf_sched_waking(u64 *ctx) {
   u32 words;
   u64 cause = put_cause(s.out + 2, context, work, &words);
   s.out[1] = kf_pack_waking2(0, waker_nr, wakee->prio, 0, 0, 0) | cause;
-  if (!s.nested) {
+  if (!s.nested && !wakee->on_cpu) {
     s.batch->wake_tid = wakee_tid;
+    s.batch->wake_ran = wakee->se.sum_exec_runtime;
     s.batch->wake_at = s.batch->n;
     s.batch->wake_ns = s.now;
   }
@@ -203,7 +204,9 @@ int kf_sched_waking(u64 *ctx) {
 
 /* The enqueue. When it follows its waking on the same CPU, it becomes part of that event. Onto this CPU's own queue it
  * follows at once, so it shares the waking's time and the clock, the dearest part of an event, is not read; only with
- * another CPU's queue is there a lock to wait for. */
+ * another CPU's queue is there a lock to wait for. Neither holds for a wakee that is still on a CPU: it has to leave it
+ * first, and may be handed to that CPU to be enqueued there, whereupon a later waking may send it here; a wakee that has
+ * run since is not this waking's any more. */
 SEC("tp_btf/sched_wakeup")
 int kf_sched_wakeup(u64 *ctx) {
   struct task_struct *wakee = (struct task_struct *)ctx[0];
@@ -213,7 +216,7 @@ int kf_sched_wakeup(u64 *ctx) {
   struct slot s;
 
   if (!b) return 0;
-  if (b->wake_tid == tid && !b->busy && tid && !task_throttled(wakee)) {
+  if (b->wake_tid == tid && !b->busy && tid && b->wake_ran == wakee->se.sum_exec_runtime && !task_throttled(wakee)) {
     b->busy = 1;
     barrier();
     u64 delay = cpu == bpf_get_smp_processor_id() ? 0 : bpf_ktime_get_boot_ns() - b->wake_ns;

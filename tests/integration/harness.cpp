@@ -204,7 +204,17 @@ void IntegrationTest::check_dumps() {
     if (!entry.is_regular_file() || entry.path().extension() != ".kfr" || foreign) continue;
     const Output check = kflight({"check", entry.path()});
     EXPECT_EQ(check.status, 0) << check.out << check.err;
+    if (check.status != 0) keep(entry.path());
   }
+}
+
+// A dump that ought not to be possible is worth more than its test's output.
+void IntegrationTest::keep(const std::filesystem::path& dump) {
+  const char* directory = std::getenv("KFLIGHT_TEST_KEEP");
+  if (directory == nullptr) return;
+  std::error_code error;
+  std::filesystem::copy_file(dump, std::filesystem::path(directory) / dump.filename(), error);
+  EXPECT_FALSE(error) << "cannot keep " << dump << " in " << directory << ": " << error.message();
 }
 
 Child& IntegrationTest::start(Words command) {

@@ -130,6 +130,7 @@ class IntegrationTest : public testing::Test {
   int recorders_ = 0;
 
   void check_dumps();
+  static void keep(const std::filesystem::path& dump);
 };
 
 // Ids of the BPF programs in the kernel that have the name of one of kflight's.

@@ -42,8 +42,9 @@ class CallTimes final : public Invariant {
   static std::string text(std::uint64_t ns) { return format_duration(static_cast<std::int64_t>(ns)); }
   static bool differ(std::uint64_t a, std::uint64_t b) { return (a > b ? a - b : b - a) > kClockStepNs; }
 
+  // Before the window begins the call's end may be unseen: a recorder that attaches sees entries before it sees exits.
   void announced(const EventHead& e, std::uint64_t enter_ns) {
-    if (enter_ns == 0) return;
+    if (enter_ns == 0 || !judged(e.ts_ns)) return;
     Thread& thread = threads_[e.tid];
     expect_turn(e, thread, enter_ns);
     thread.announced_ns = enter_ns;

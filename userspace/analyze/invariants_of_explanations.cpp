@@ -6,8 +6,11 @@
 #include <algorithm>
 #include <random>
 
+#include <fmt/format.h>
+
 #include "analyze/explain.hpp"
 #include "analyze/invariants_of_states.hpp"
+#include "model/names.hpp"
 
 namespace kflight::analyze {
 
@@ -93,7 +96,11 @@ class Explanations {
     if (leaf.category != Category::kUnknown) return;
     unknown_ns_ += leaf.length_ns();
     if (whole.cycles == 0 && !may_be_unknown(timeline_, leaf))
-      complain(whole, "is unknown although no event is missing", leaf.begin_ns);
+      complain(whole,
+               fmt::format("thread {}, {} then, is unknown although no event is missing",
+                           timeline_.thread(leaf.thread).tid,
+                           model::state_name(timeline_.piece_at(leaf.thread, leaf.begin_ns).state)),
+               leaf.begin_ns);
   }
   void complain(const Explanation& e, std::string_view what, std::uint64_t ts_ns) {
     tally_.violate(moment(ts_ns), timeline_.thread(e.thread).tid, "explained from {} to {}: {}", e.begin_ns, e.end_ns,

@@ -23,10 +23,11 @@ class ThreadSequence final : public Invariant {
       if (task.out_ns != 0) threads_[task.tid] = {task.out_ns, task.out_nsw, true};
   }
 
-  // A new thread's counters begin at 0. The base state may be ahead of the CPU where it was forked.
+  // A new thread's counters begin at 0. The base state may be ahead of the CPU where it was forked. What was seen before
+  // the window begins is no place to count from: while a recorder attaches, some CPUs already run its programs.
   void on_fork(const ForkEvent& e) override {
     Thread& thread = threads_[e.child_tid];
-    if (!thread.known || e.ts_ns > thread.last_ns) thread = {e.ts_ns, 0, true};
+    if (!thread.known || e.ts_ns > thread.last_ns) thread = {e.ts_ns, 0, judged(e.ts_ns)};
   }
 
   void on_exit(const ExitEvent& e) override { threads_[e.exiting_tid].exiting = true; }
@@ -36,7 +37,7 @@ class ThreadSequence final : public Invariant {
     Thread& thread = threads_[e.tid];
     if (thread.known && e.ts_ns <= thread.last_ns) return;  // the base state is ahead of this CPU's first chunks
     if (thread.known) compare(thread, e);
-    thread = {e.ts_ns, e.nsw, true, thread.exiting};
+    thread = {e.ts_ns, e.nsw, judged(e.ts_ns), thread.exiting};
   }
 
   void finish() override { tally_.remark("switch-outs lost, by the threads' own numbers", lost_); }
@@ -80,14 +81,18 @@ bool signals_can_fake_a_sleep(std::string_view release) {
 class WakeBeforeRun final : public Invariant {
  public:
   WakeBeforeRun(const DumpSurvey& survey, Tally tally)
-      : Invariant(survey, tally), fake_sleeps_(signals_can_fake_a_sleep(survey.dump.meta().host.kernel_release)) {}
+      : Invariant(survey, tally), fake_sleeps_(signals_can_fake_a_sleep(survey.dump.meta().host.kernel_release)),
+        scope_target_(survey.dump.meta().config.scope == "target") {}
 
   void on_switch(const SwitchEvent& e) override {
     if (survey_.judges(e.tid)) switched_out(threads_[e.tid], e);
     if (survey_.judges(e.next_tid)) switched_in(threads_[e.next_tid], e);
   }
   void on_waking(const WakingEvent& e) override { woken(e, e.wakee); }
-  void on_wakeup(const WakeupEvent& e) override { woken(e, e.wakee); }
+  void on_wakeup(const WakeupEvent& e) override {
+    if (!e.is_new && !scope_target_ && survey_.judges(e.wakee)) enqueued(threads_[e.wakee], e);
+    woken(e, e.wakee);
+  }
   void on_fork(const ForkEvent& e) override { threads_[e.child_tid] = {}; }
 
   void finish() override {
@@ -132,6 +137,14 @@ class WakeBeforeRun final : public Invariant {
                      format_duration(static_cast<std::int64_t>(e.ts_ns - thread.asleep_since_ns)));
   }
 
+  // The waking comes first; with --scope target it may be none of the target's.
+  void enqueued(const Thread& thread, const WakeupEvent& e) {
+    if (!thread.asleep || thread.woken || thread.early) return;
+    if (!excused_by_loss(thread.asleep_since_ns, e.ts_ns))
+      tally_.violate(e, e.wakee, "is queued after {} of sleep, and nobody woke it",
+                     format_duration(static_cast<std::int64_t>(e.ts_ns - thread.asleep_since_ns)));
+  }
+
   // A task that wakes itself has not slept: the kernel only sets its state back.
   void woken(const EventHead& by, std::uint32_t wakee) {
     if (wakee == by.tid || !survey_.judges(wakee)) return;
@@ -140,6 +153,7 @@ class WakeBeforeRun final : public Invariant {
   }
 
   const bool fake_sleeps_;
+  const bool scope_target_;
   TidTable<Thread> threads_;
   std::uint64_t early_ = 0;
   std::uint64_t signals_ = 0;
