@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-# ThreadSanitizer for the unit tests, asserts on.
+# ThreadSanitizer for the unit tests of what has threads, asserts on.
 set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "")
 set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O1 -g1" CACHE STRING "")
 set(KFLIGHT_SANITIZE "thread" CACHE STRING "")
+set(KFLIGHT_UNIT_TESTS "base;record" CACHE STRING "")
 set(KFLIGHT_BENCH OFF CACHE BOOL "")
 
 # g++ 12's runtime cannot map its shadow memory when the kernel randomizes more bits than this.
