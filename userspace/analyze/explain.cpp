@@ -265,15 +265,23 @@ void Walk::worked(const Piece& piece, const WaitEnd& end, Quality quality) {
   for (std::size_t hop = first_hop; hop < out_.hops.size(); ++hop) out_.hops[hop].work = end.work;
 }
 
-// Split by what the kworker did instead.
+// Split by what the kworker did instead. An idle kworker sleeps as such: one that sleeps otherwise is in the midst of
+// another item, and whatever that waits for is what this one waits for.
 void Walk::work_delay(const Piece& piece, std::uint32_t work, Quality quality) {
   if (piece.begin_ns >= piece.end_ns) return;
   const std::uint32_t hop = add_hop(piece.index, model::kNoThread);
   const Who who{Who::Kind::kWork, timeline_.works()[work].first_of_function};
-  auto cursor = timeline_.pieces(timeline_.works()[work].worker, piece.begin_ns, piece.end_ns);
-  for (Piece meanwhile; cursor.next(meanwhile);)
-    leaf(meanwhile.begin_ns, meanwhile.end_ns, Category::kWorkqueue, who, quality, hop, model::kNoCpu,
-         static_cast<std::uint32_t>(meanwhile.state));
+  const ThreadId worker = timeline_.works()[work].worker;
+  auto cursor = timeline_.pieces(worker, piece.begin_ns, piece.end_ns);
+  for (Piece meanwhile; cursor.next(meanwhile);) {
+    const State state = meanwhile.state;
+    const bool busy = state == State::kUnknown ||
+                      (state == State::kBlocked && timeline_.thread(worker).intervals[meanwhile.index].detail != KF_ST_IDLE);
+    const Quality known = busy ? worse(quality, Quality::kInferred) : quality;
+    if (busy && follow(worker, meanwhile.begin_ns, meanwhile.end_ns, piece.index, known)) continue;
+    leaf(meanwhile.begin_ns, meanwhile.end_ns, Category::kWorkqueue, who, known, hop, model::kNoCpu,
+         static_cast<std::uint32_t>(state));
+  }
 }
 
 void Walk::softirqd(const Piece& piece, const WaitEnd& end, Quality quality) {

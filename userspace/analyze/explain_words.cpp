@@ -41,6 +41,8 @@ std::string part_text(const BlameLine& line) {
           return "the kworker ran";
         case model::State::kRunnable:
           return "the kworker waited for a CPU";
+        case model::State::kUnknown:
+          return "what the kworker did is not known";
         default:
           return "the kworker slept";
       }

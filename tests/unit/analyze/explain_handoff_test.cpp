@@ -120,6 +120,21 @@ TEST(ExplainWork, QueuedWhenADiskWasDone) {
   EXPECT_EQ(e.sum(Category::kCpu, 60), 10'000u);
 }
 
+// The item is queued at 20 us while its kworker, in another one, waits for a disk until 38 us.
+TEST(ExplainWork, BehindAnotherItemThatWaitsForADisk) {
+  TraceBuilder t;
+  t.runs(0, 7).runs(1, 8).runs(2, 60).named(60, "kworker/u8:4", KF_TASK_KTHREAD);
+  t.at(10'000).cpu(0).switch_to(0, {.state = KF_ST_SLEEP, .call = "fsync"});
+  t.at(15'000).cpu(2).switch_to(0, {.state = KF_ST_DISK});
+  t.at(38'000).caused_waking(60, KF_CTX_HARDIRQ, KF_CAUSE_BLOCK, kVda, {16'000, 18'000}).wakeup(60, 2).switch_to(60);
+  t.at(50'000).work(kFunction, 40'000, {.at_ns = 20'000, .by = 8, .cpu = 1});
+  t.caused_waking(7, KF_CTX_TASK, KF_CAUSE_WORK, 0, {kFunction, 0});
+  const Explained e = explain(t, 7, 10'000, 50'000, 100'000);
+  EXPECT_EQ(e.sum(Category::kDiskService), 18'000u);
+  EXPECT_EQ(e.sum(Category::kWorkqueue), 2'000u);
+  EXPECT_EQ(e.sum(Category::kCpu, 60), 10'000u);
+}
+
 TEST(ExplainWork, NobodySawItQueued) {
   const Explained e = explain(work_wait({}), 7, 10'000, 50'000, 100'000);
   EXPECT_EQ(e.sum(Category::kWorkqueue), 30'000u);
