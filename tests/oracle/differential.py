@@ -35,7 +35,9 @@ def merged(leaves):
 
 
 def in_our_words(leaf):
-    begin, end, who, what, _path = leaf
+    begin, end, who, what, path = leaf
+    if what == "irq:lost waking":  # some systems hide a thread, and with it the wakings by what interrupts it
+        who, what = path[-1][0], "unknown"
     if what.startswith("blocked:") and what.endswith("not woken in window"):
         what = "still blocked"
     return [begin, end, str(who), what]

@@ -187,7 +187,7 @@ Recording record(const SimRun& run, const RecordOptions& options) {
   };
   std::vector<Hole> holes(run.cpus);
   std::vector<std::uint64_t> last_ns(run.cpus, options.begin_ns);
-  Recording out;
+  std::uint64_t lost_events = 0;
   for (const Seen& seen : events) {
     const std::uint16_t cpu = seen.event.cpu;
     Hole& hole = holes[cpu];
@@ -195,11 +195,11 @@ Recording record(const SimRun& run, const RecordOptions& options) {
     if (hole.left != 0) {
       --hole.left;
       ++hole.count;
-      ++out.lost_events;
+      ++lost_events;
       continue;
     }
     if (chance(options.lost_silently)) {
-      ++out.lost_events;
+      ++lost_events;
       continue;
     }
     if (hole.count != 0) {
@@ -222,8 +222,7 @@ Recording record(const SimRun& run, const RecordOptions& options) {
     loss.count = holes[cpu].count;
     builder.add(loss);
   }
-  out.timeline = std::move(builder).finish();
-  return out;
+  return {std::move(builder).finish(), lost_events};
 }
 
 }  // namespace kflight::test

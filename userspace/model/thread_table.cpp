@@ -24,7 +24,7 @@ ThreadId ThreadTable::get(std::uint32_t tid) {
 
 ThreadId ThreadTable::create(std::uint32_t tid) {
   const auto id = static_cast<ThreadId>(threads_.size());
-  threads_.emplace_back().tid = tid;
+  threads_.emplace_back(memory_).tid = tid;
   bind(tid, id);
   return id;
 }

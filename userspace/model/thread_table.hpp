@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <memory_resource>
 #include <string_view>
 #include <vector>
 
@@ -14,7 +15,14 @@
 
 namespace kflight::model {
 
+// What a Timeline has millions of. It only grows, and goes away as a whole.
+template <class T>
+using Log = std::pmr::deque<T>;
+
 struct Thread {
+  explicit Thread(std::pmr::memory_resource* memory) : intervals(memory), calls(memory) {}
+
+
   std::uint32_t tid = 0;         // its last one
   std::uint32_t former_tid = 0;  // before an exec gave it the leader's; 0: the same all its life
   std::uint64_t renamed_ns = 0;  // that exec
@@ -32,8 +40,8 @@ struct Thread {
   };
   std::vector<Name> names;  // by time; empty: not known
 
-  std::deque<Interval> intervals;   // by time; each lasts until the next one begins
-  std::deque<Call> calls;           // by begin_ns
+  Log<Interval> intervals;          // by time; each lasts until the next one begins
+  Log<Call> calls;                  // by begin_ns
   std::vector<IntervalNote> notes;  // by begin_ns, few
 
   std::uint32_t tid_at(std::uint64_t t_ns) const noexcept { return t_ns < renamed_ns ? former_tid : tid; }
@@ -45,6 +53,9 @@ struct Thread {
 
 class ThreadTable {
  public:
+  // `memory` must outlive the threads.
+  explicit ThreadTable(std::pmr::memory_resource* memory) : memory_(memory) {}
+
   // The living thread of this tid, made if need be.
   ThreadId get(std::uint32_t tid);
   ThreadId find(std::uint32_t tid) const noexcept {
@@ -65,6 +76,7 @@ class ThreadTable {
   static std::uint32_t slot(std::uint32_t tid_untrusted) noexcept { return tid_untrusted & KF_TID_MASK; }
   void bind(std::uint32_t tid, ThreadId id);
 
+  std::pmr::memory_resource* memory_;
   std::deque<Thread> threads_;
   std::vector<ThreadId> by_tid_;
 };

@@ -10,6 +10,8 @@
 
 #include <cstdint>
 #include <deque>
+#include <memory>
+#include <memory_resource>
 #include <string>
 #include <vector>
 
@@ -83,7 +85,7 @@ class OccupantCursor {
 
  private:
   const Timeline* timeline_;
-  const std::deque<Occupancy>* row_;  // null: a CPU nothing is known of
+  const Log<Occupancy>* row_;  // null: a CPU nothing is known of
   std::uint64_t at_ns_;
   std::uint64_t end_ns_;
   std::size_t index_ = 0;
@@ -123,7 +125,7 @@ class Timeline {
   Piece piece_at(ThreadId thread, std::uint64_t t_ns) const;
 
   std::uint16_t cpus() const noexcept { return static_cast<std::uint16_t>(occupancy_.size()); }
-  const std::deque<Occupancy>& occupancy(std::uint16_t cpu) const { return occupancy_[cpu]; }
+  const Log<Occupancy>& occupancy(std::uint16_t cpu) const { return occupancy_[cpu]; }
   OccupantCursor occupants(std::uint16_t cpu, std::uint64_t a_ns, std::uint64_t b_ns) const {
     return OccupantCursor(*this, cpu, a_ns, b_ns);
   }
@@ -145,12 +147,15 @@ class Timeline {
  private:
   friend class TimelineBuilder;
 
+  // Of all logs. Shared, because a deque that was moved from still refers to it.
+  const std::shared_ptr<std::pmr::monotonic_buffer_resource> memory_ =
+      std::make_shared<std::pmr::monotonic_buffer_resource>();
   std::uint64_t begin_ns_ = 0;
   std::uint64_t end_ns_ = 0;
   std::deque<Thread> threads_;
-  std::vector<std::deque<Occupancy>> occupancy_;  // by CPU, each from begin_ns_ on, or empty
-  std::deque<Wake> wakes_;
-  std::deque<Move> moves_;
+  std::vector<Log<Occupancy>> occupancy_;  // by CPU, each from begin_ns_ on, or empty
+  Log<Wake> wakes_{memory_.get()};
+  Log<Move> moves_{memory_.get()};
   std::vector<BlockRequest> block_requests_;
   std::vector<WorkRun> works_;
   LossIndex losses_;

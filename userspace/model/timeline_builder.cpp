@@ -186,7 +186,7 @@ void TimelineBuilder::observe_current(const EventHead& head) {
 TimelineBuilder::CpuState& TimelineBuilder::cpu_state(std::uint16_t cpu) {
   if (cpu >= cpus_.size()) {
     cpus_.resize(cpu + 1u);
-    out_.occupancy_.resize(cpu + 1u);
+    while (out_.occupancy_.size() <= cpu) out_.occupancy_.emplace_back(out_.memory_.get());
   }
   return cpus_[cpu];
 }

@@ -170,7 +170,7 @@ class TimelineBuilder {
 
   TraceFacts facts_;
   Timeline out_;
-  ThreadTable threads_;
+  ThreadTable threads_{out_.memory_.get()};
   std::vector<ThreadState> states_;
   std::vector<CpuState> cpus_;
   std::vector<BaseFact> base_;
