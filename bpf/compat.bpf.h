@@ -39,8 +39,8 @@ static __always_inline u32 task_throttled(struct task_struct *task) {
 }
 
 /* bpf_rdonly_cast (6.2, a35b9af4ec2c) turns an address into a pointer that may be read directly; before it, a helper call
- * has to copy. A helper call costs 30 to 60 ns where returns are mitigated (SRSO), more than all else we do. Any
- * structure with an int (a pointer to a task) at its start serves as the type of an int (of such a pointer). */
+ * has to copy. Any structure with an int (a pointer to a task) at its start serves as the type of an int (of such a
+ * pointer). */
 #ifdef KF_FAST_READS /* one object only: the linker of libbpf before 1.2 fails on a kernel function that two of them use */
 extern void *bpf_rdonly_cast(const void *address, u32 btf_id) __ksym __weak;
 #define fast_reads config.has_rdonly_cast
@@ -87,9 +87,7 @@ static __always_inline u32 waker_context(struct batch *b) {
   return KF_CTX_TASK;
 }
 
-/* Registers a task saved when it entered the kernel. bpf_task_pt_regs exists since 5.15 (dd6e10fbd9fb). Before, blocked
- * calls are not known. They always lie at the same place of a task's stack, which the loader asked the helper for once:
- * see above for what a call costs. Only for tasks with a user side. */
+/* Others have no registers of a caller on their stack. */
 static __always_inline bool has_user_side(struct task_struct *task) {
   return !(task->flags & (PF_KTHREAD | PF_IO_WORKER | PF_USER_WORKER));
 }
@@ -97,6 +95,9 @@ static __always_inline struct pt_regs *task_user_regs_fast(struct task_struct *t
   if (!has_user_side(task)) return NULL;
   return bpf_rdonly_cast(task->stack + regs_offset, bpf_core_type_id_kernel(struct pt_regs));
 }
+/* Registers a task saved when it entered the kernel; none for a task without a user side. bpf_task_pt_regs exists since
+ * 5.15 (dd6e10fbd9fb); before, blocked calls are not known. The registers lie at the same place of every task's stack,
+ * which the loader asked the helper for once, so that no event needs the call. */
 static __always_inline struct pt_regs *task_user_regs(struct task_struct *task) {
   if (!config.has_task_pt_regs) return NULL;
   if (fast_reads && regs_offset) return task_user_regs_fast(task);

@@ -111,12 +111,6 @@ struct ProcessInfo {  // of target processes: what only /proc knows
   std::string exe;
 };
 
-// A function of the kernel that events refer to by its address.
-struct KernelFunction {
-  std::uint64_t address = 0;
-  std::string name;
-};
-
 struct DumpMeta {
   HostInfo host;
   ClockReading clocks;       // read once when the dump was written; converts every time in the file
@@ -126,7 +120,6 @@ struct DumpMeta {
   LossInfo losses;
   OwnCost cost;
   std::vector<ProcessInfo> targets;
-  std::vector<KernelFunction> functions;  // of WorkEvents, as far as the kernel gives addresses away
   std::uint64_t dump_number = 0;  // of this recorder run, from 1
 };
 
@@ -153,6 +146,8 @@ struct KernelSymbol {
   std::string_view name;
   std::string_view module;  // empty: the kernel itself
 };
+// The one that holds this address; null: none of them does.
+const KernelSymbol* find_symbol(std::span<const KernelSymbol> by_begin, std::uint64_t address) noexcept;
 
 class EventRange;
 namespace dump {
@@ -193,7 +188,7 @@ class Dump {
   const Stack* stack(std::uint64_t id) const noexcept;         // null: not in the dump
   std::span<const kf_mapping> mappings() const noexcept;       // by process, then address
   std::span<const MappedFile> files() const noexcept;          // by number
-  std::span<const KernelSymbol> kernel_symbols() const noexcept;  // by address; those that kernel stacks need
+  std::span<const KernelSymbol> kernel_symbols() const noexcept;  // by address; those that stacks and WorkEvents need
   std::span<const std::byte> vdso() const noexcept;            // an ELF file
   std::span<const kf_base_stack> base_stacks() const noexcept; // of threads that blocked before the window
   std::span<const dump::ChunkRef> chunks() const noexcept;     // as they arrived; for checks, most want events()

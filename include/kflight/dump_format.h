@@ -45,7 +45,7 @@ KF_ASSERT_SIZE(struct kf_dump_header, 32);
 #define KF_SEC_INDEX 11      /* kf_index_entry[], the index itself left out */
 #define KF_SEC_TABLE_LOSSES 12 /* kf_loss[]: losses known by other means than chunk numbers */
 #define KF_SEC_FILES 13        /* kf_file + text, repeated: what is mapped */
-#define KF_SEC_KERNEL_SYMBOLS 14 /* kf_symbol + text, repeated: those that addresses of kernel stacks need */
+#define KF_SEC_KERNEL_SYMBOLS 14 /* kf_symbol + text, repeated: those that kernel stacks and WORK events need */
 #define KF_SEC_VDSO 15         /* the code that the kernel maps into every process, as it lies in memory: an ELF file */
 #define KF_SEC_BASE_STACKS 16  /* kf_base_stack[]: of threads that blocked before the window */
 

@@ -144,7 +144,7 @@ struct BlockEvent : EventHead {
 
 // The kworker `tid` executes a work item that is about to wake somebody or to hand a request to a device.
 struct WorkEvent : EventHead {
-  std::uint64_t function = 0;   // address; DumpMeta::functions has the names
+  std::uint64_t function = 0;   // address; Dump::kernel_symbols() has the names
   std::uint64_t started_ns = 0;
   std::uint64_t queued_ns = 0;  // 0: not known, and nothing below
   std::uint32_t queuer_tid = 0; // current task when it was queued: the queuer, when ctx is a task's

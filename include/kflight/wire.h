@@ -5,7 +5,8 @@
  * BPF programs pack events into 64-bit words with the kf_pack_* functions below, collect them per CPU and hand them
  * over as chunks: one struct kf_chunk followed by its words. The recorder keeps chunks as they are and the dump holds
  * them as they are, so this header is the only description of an event's bits. Packing and unpacking stand side by
- * side, and the unit tests encode with the very code BPF runs.
+ * side, and the unit tests encode with the very code BPF runs. It is one long file so that whatever both sides must
+ * agree on is in one place.
  *
  * Rules of this file: it includes nothing; plain C types behind own typedefs (they meet vmlinux.h, linux/types.h and
  * <cstdint> without a clash); no enum, bool, pointer, long or bit-field in a structure; every hole is spelled out and

@@ -166,7 +166,7 @@ TEST_F(Handoff, AKworkersWorkIsFollowedToTheDisk) {
   if (!run) GTEST_SKIP() << "no direct I/O in /var/tmp";
   const Dump dump = open_dump(run->path);
   std::set<std::uint64_t> named;
-  for (const KernelFunction& function : dump.meta().functions) named.insert(function.address);
+  for (const KernelSymbol& symbol : dump.kernel_symbols()) named.insert(symbol.begin);
   const auto subject = run->report["subject"].get<std::uint32_t>();
   const Interval all{run->report["t0"], run->report["t1"]};
   std::uint64_t items = 0, known = 0, by_worker = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// command_line.cpp - the only file that knows CLI11 (it is slow to compile). CLI11 finds the options; words, values and
-// contradictions are judged here, so that messages are ours. Its exceptions end in parse_command_line().
+// command_line.cpp - the only file that knows CLI11 (it is slow to compile). CLI11 finds the options; words and values are
+// judged here, so that messages are ours. Its exceptions end in parse_command_line().
 #include "cli/command_line.hpp"
 
 #include <fmt/format.h>
@@ -13,6 +13,7 @@
 #include "base/escape.hpp"
 #include "base/nearest_word.hpp"
 #include "cli/command_help.hpp"
+#include "cli/contradictions.hpp"
 #include "cli/event_filter.hpp"
 #include "cli/option_values.hpp"
 
@@ -267,46 +268,6 @@ void define_export(CLI::App& app, ExportOptions& o) {
 
 void define_doctor(CLI::App& app, DoctorOptions& o) { add_flag(app, "--json", o.json, "as JSON"); }
 void define_version(CLI::App& app, VersionOptions& o) { add_flag(app, "--json", o.json, "as JSON"); }
-
-// ------------------------------------------------------------------ contradictions
-
-Result<> check_options(const RecordOptions& o) {
-  const auto usage = [](std::string what) { return Error{Errc::kUsage, std::move(what)}; };
-  const bool chosen = !o.pids.empty() || !o.comm_globs.empty();
-  if (o.all && chosen)
-    return usage("--all already records every process; leave out --pid and --comm, or leave out --all");
-  if (!o.command.empty() && (chosen || o.all))
-    return usage(
-        "a COMMAND is a target of its own; leave out --pid, --comm and --all, or start the command yourself "
-        "and name its --pid");
-  if (o.command.empty() && !chosen && !o.all)
-    return usage("there is no target; give --pid P, --comm GLOB, --all, or -- COMMAND");
-  if (o.all && !o.follow)
-    return usage("--no-follow means nothing with --all, which records every process; leave one out");
-  if (o.all && o.scope == Scope::kTarget)
-    return usage("--scope target with --all is the same as --scope system; leave out --scope");
-  if (o.max_dumps != 0 && o.triggers.empty())
-    return usage("--max-dumps counts what triggers write, and there is no --trigger; add one or leave it out");
-  return {};
-}
-
-Result<> check_options(const ExportOptions& o) {
-  if (!o.explain && o.op) return Error{Errc::kUsage, "--op says what to explain; leave out --no-explain or --op"};
-  if (o.out == "-" && o.force)
-    return Error{Errc::kUsage, "--force is about a file, and -o - writes to standard output; leave one out"};
-  return {};
-}
-
-Result<> check_options(const EventsOptions& o) {
-  if (o.jsonl && o.stacks)
-    return Error{Errc::kUsage, "--stacks prints frames as text; JSON lines have the stacks' ids, leave one out"};
-  return {};
-}
-
-template <class Options>
-Result<> check_options(const Options&) {
-  return {};
-}
 
 // ------------------------------------------------------------------ parsing
 

@@ -21,12 +21,10 @@ std::string_view comm_of(const Record& record) {
 
 }  // namespace
 
-ThreadNames::ThreadNames(const Dump& dump) {
+ThreadNames::ThreadNames(const Dump& dump) : kernel_symbols_(dump.kernel_symbols()) {
   for (const kf_base_task& task : dump.base_tasks()) set(task.tid, comm_of(task));
   for (const kf_task& task : dump.tasks())
     if (!names_.contains(task.tid)) set(task.tid, comm_of(task));
-  for (const KernelFunction& function : dump.meta().functions)
-    functions_[function.address] = escape_for_terminal(function.name);
 }
 
 void ThreadNames::follow(const Event& event) {
@@ -48,8 +46,8 @@ void ThreadNames::append(std::string& out, std::uint32_t tid) const {
 }
 
 std::string ThreadNames::function(std::uint64_t address) const {
-  const auto name = functions_.find(address);
-  return name == functions_.end() ? fmt::format("{:#x}", address) : name->second;
+  const KernelSymbol* symbol = find_symbol(kernel_symbols_, address);
+  return symbol && symbol->begin == address ? escape_for_terminal(symbol->name) : fmt::format("{:#x}", address);
 }
 
 void ThreadNames::set(std::uint32_t tid, std::string_view comm_untrusted) {

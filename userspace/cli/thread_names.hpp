@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -15,6 +16,7 @@ namespace kflight::cli {
 
 class ThreadNames {
  public:
+  // The dump must outlive it.
   explicit ThreadNames(const Dump& dump);
 
   void follow(const Event& event);
@@ -29,7 +31,7 @@ class ThreadNames {
  private:
   void set(std::uint32_t tid, std::string_view comm_untrusted);
   std::unordered_map<std::uint32_t, std::string> names_;
-  std::unordered_map<std::uint64_t, std::string> functions_;
+  std::span<const KernelSymbol> kernel_symbols_;
 };
 
 }  // namespace kflight::cli

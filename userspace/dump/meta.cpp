@@ -131,12 +131,6 @@ void describe(Archive& archive, ProcessInfo& process) {
 }
 
 template <class Archive>
-void describe(Archive& archive, KernelFunction& function) {
-  archive("address", function.address);
-  archive("name", function.name);
-}
-
-template <class Archive>
 void describe(Archive& archive, DumpMeta& meta) {
   archive("host", meta.host);
   archive("clocks", meta.clocks);
@@ -146,7 +140,6 @@ void describe(Archive& archive, DumpMeta& meta) {
   archive("losses", meta.losses);
   archive("cost", meta.cost);
   archive("targets", meta.targets);
-  archive.optional("functions", meta.functions);
   archive("dump_number", meta.dump_number);
 }
 

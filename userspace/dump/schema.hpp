@@ -236,7 +236,7 @@ struct Schema<WorkEvent> {
                                 "The kworker tid executes a work item whose next event wakes somebody or hands a "
                                 "request to a device; once per execution."};
   static constexpr auto fields = std::tuple(
-      field(&E::function, "function", M::kNumber, "address of its function; the metadata's functions have names"),
+      field(&E::function, "function", M::kNumber, "address of its function; KERNEL_SYMBOLS has its name"),
       field(&E::started_ns, "started_ns", M::kTime, "when the execution began"),
       field(&E::queued_ns, "queued_ns", M::kTime,
             "when it was queued; 0: not known, and no field below means anything"),

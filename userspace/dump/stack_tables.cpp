@@ -3,10 +3,12 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <string_view>
 #include <tuple>
 
-namespace kflight::dump {
+namespace kflight {
+namespace dump {
 
 namespace {
 
@@ -73,4 +75,13 @@ void StackTables::finish() {
   std::ranges::stable_sort(symbols, {}, &KernelSymbol::begin);
 }
 
-}  // namespace kflight::dump
+}  // namespace dump
+
+const KernelSymbol* find_symbol(std::span<const KernelSymbol> by_begin, std::uint64_t address) noexcept {
+  const auto after = std::ranges::upper_bound(by_begin, address, {}, &KernelSymbol::begin);
+  if (after == by_begin.begin()) return nullptr;
+  const KernelSymbol& symbol = *std::prev(after);
+  return address < symbol.end ? &symbol : nullptr;
+}
+
+}  // namespace kflight

@@ -88,19 +88,16 @@ const ResolvedStack& Symbolizer::resolve(std::uint64_t stack_id, std::uint64_t a
 
 ResolvedStack Symbolizer::resolve_kernel(const Stack& stack) const {
   ResolvedStack out;
-  const auto symbols = dump_.kernel_symbols();
   for (std::size_t i = 0; i < stack.frames.size(); ++i) {
     Frame frame;
     frame.address = stack.frames[i];
     frame.is_kernel = true;
     frame.module = "kernel";
     const std::uint64_t inside = frame.address - (i == 0 ? 0 : 1);
-    const auto after = std::ranges::upper_bound(symbols, inside, {}, &KernelSymbol::begin);
-    if (after != symbols.begin() && inside < std::prev(after)->end) {
-      const KernelSymbol& symbol = *std::prev(after);
-      frame.function = symbol.name;
-      frame.module_offset = frame.address - symbol.begin;
-      if (!symbol.module.empty()) frame.module = symbol.module;
+    if (const KernelSymbol* symbol = find_symbol(dump_.kernel_symbols(), inside)) {
+      frame.function = symbol->name;
+      frame.module_offset = frame.address - symbol->begin;
+      if (!symbol->module.empty()) frame.module = symbol->module;
     }
     if (out.frames.empty() && is_recorder(frame.function)) continue;
     out.frames.push_back(std::move(frame));

@@ -30,7 +30,8 @@ Timeline timeline_of(const Dump& dump, StackLog& stacks) {
 
 Trace::Trace(Dump dump) : dump_(std::move(dump)), timeline_(timeline_of(*dump_, stacks_)) { find_targets(); }
 
-Trace::Trace(Timeline timeline, DumpMeta meta) : meta_(std::move(meta)), timeline_(std::move(timeline)) {
+Trace::Trace(Timeline timeline, DumpMeta meta, std::vector<KernelSymbol> functions)
+    : meta_(std::move(meta)), functions_(std::move(functions)), timeline_(std::move(timeline)) {
   find_targets();
 }
 
@@ -55,9 +56,8 @@ bool Trace::is_target(const Thread& thread) const {
 bool Trace::has_all_calls(const Thread& thread) const { return all_calls_ && !thread.is_kthread && is_target(thread); }
 
 std::string_view Trace::function_name(std::uint64_t address) const {
-  for (const KernelFunction& function : meta().functions)
-    if (function.address == address) return function.name;
-  return {};
+  const KernelSymbol* symbol = find_symbol(dump_ ? dump_->kernel_symbols() : functions_, address);
+  return symbol && symbol->begin == address ? symbol->name : std::string_view();
 }
 
 std::string thread_name(const Timeline& timeline, ThreadId id, std::uint64_t at_ns) {

@@ -6,6 +6,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "kflight/dump.hpp"
 #include "model/stack_log.hpp"
@@ -18,8 +19,8 @@ class Trace {
   // Builds the Timeline: a pass over all events.
   explicit Trace(Dump dump);
   static Result<Trace> open(const std::string& path);
-  // A trace without a dump, for synthetic ones: metadata is empty.
-  Trace(Timeline timeline, DumpMeta meta = {});
+  // A trace without a dump, for synthetic ones; `functions` by address.
+  Trace(Timeline timeline, DumpMeta meta = {}, std::vector<KernelSymbol> functions = {});
 
   const Timeline& timeline() const noexcept { return timeline_; }
   const StackLog& stacks() const noexcept { return stacks_; }
@@ -30,12 +31,13 @@ class Trace {
   bool is_target(const Thread& thread) const;
   // Every system call of this thread in the window has been recorded, so that what is not in a call is user code.
   bool has_all_calls(const Thread& thread) const;
-  // Of the kernel's function at that address; empty when it is not known.
+  // Of the kernel's function that begins there; empty when it is not known.
   std::string_view function_name(std::uint64_t address) const;
 
  private:
   std::optional<Dump> dump_;
   DumpMeta meta_;
+  std::vector<KernelSymbol> functions_;
   StackLog stacks_;
   Timeline timeline_;
   void find_targets();

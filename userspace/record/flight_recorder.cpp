@@ -22,6 +22,7 @@
 #include "record/consumer.hpp"
 #include "record/firing.hpp"
 #include "record/host.hpp"
+#include "record/kernel_symbols.hpp"
 #include "record/loader.hpp"
 #include "record/loss_watch.hpp"
 #include "record/open_calls.hpp"
@@ -30,7 +31,7 @@
 #include "record/recorded_config.hpp"
 #include "record/stack_keeper.hpp"
 #include "record/target_set.hpp"
-#include "record/kernel_functions.hpp"
+#include "record/timer_functions.hpp"
 #include "record/triggers.hpp"
 #include "record/window.hpp"
 
@@ -91,7 +92,7 @@ struct FlightRecorder::Impl {
 
   mutable Mutex start_mutex;       // serializes start and stop
   mutable Mutex write_mutex;       // held by the one running write_to
-  FunctionNames function_names KF_GUARDED_BY(write_mutex);
+  KernelSymbols kernel_symbols KF_GUARDED_BY(write_mutex);
   mutable Mutex targets_mutex;
   std::vector<ProcessInfo> targets KF_GUARDED_BY(targets_mutex);
 
@@ -337,8 +338,7 @@ Result<std::uint64_t> FlightRecorder::Impl::write(ByteSink& sink, const Cause& c
 
   std::vector<kf_loss> lost = losses.within(snapshot.info.from_ns);
   lost.insert(lost.end(), snapshot.losses.begin(), snapshot.losses.end());
-  DumpMeta meta = describe(cause, snapshot.info, end_ns);
-  meta.functions = function_names.named(loader->work_functions());
+  const DumpMeta meta = describe(cause, snapshot.info, end_ns);
   dump::DumpWriter writer(sink);
   KF_TRY(writer.begin(meta.clocks.realtime));
   KF_TRY(writer.schema(dump::schema_json()));
@@ -347,7 +347,12 @@ Result<std::uint64_t> FlightRecorder::Impl::write(ByteSink& sink, const Cause& c
   KF_TRY(writer.base(snapshot.base_tasks, snapshot.base_lanes));
   KF_TRY(writer.open_calls(calls));
   KF_TRY(writer.losses(lost));
-  if (stacks) KF_TRY(stacks->write(writer, snapshot.base_stacks));
+  std::vector<std::uint64_t> kernel_addresses = loader->work_functions();
+  if (stacks) {
+    KF_TRY_ASSIGN(const auto of_stacks, stacks->write(writer, snapshot.base_stacks));
+    kernel_addresses.insert(kernel_addresses.end(), of_stacks.begin(), of_stacks.end());
+  }
+  KF_TRY(writer.kernel_symbols(kernel_symbols.of(kernel_addresses)));
   for (auto piece = snapshot.next_piece(); !piece.empty(); piece = snapshot.next_piece())
     KF_TRY(writer.chunk_bytes(piece));
   return writer.finish();

@@ -2,50 +2,15 @@
 #include "record/kernel_symbols.hpp"
 
 #include <algorithm>
-#include <charconv>
-#include <fstream>
 #include <iterator>
-#include <string_view>
 #include <vector>
 
 #include "kflight/dump_format.h"
+#include "record/kallsyms.hpp"
 
 namespace kflight::record {
 
 namespace {
-
-// "ffffffff81000000 T name\t[module]"
-struct Line {
-  std::uint64_t address = 0;
-  std::string_view name, module;
-};
-
-bool parse(std::string_view text, Line& line) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), line.address, 16);
-  const auto at = static_cast<std::size_t>(end - text.data());
-  if (error != std::errc() || line.address == 0 || text.size() < at + 4) return false;
-  const char type = text[at + 1];
-  if (type != 't' && type != 'T' && type != 'w' && type != 'W') return false;
-  const std::string_view rest = text.substr(at + 3);
-  const auto tab = rest.find('\t');
-  line.name = rest.substr(0, tab);
-  line.module = {};
-  if (tab != rest.npos && rest.size() > tab + 3) line.module = rest.substr(tab + 2, rest.size() - tab - 3);
-  return true;
-}
-
-std::vector<Line> parse_all(std::string_view text) {
-  std::vector<Line> lines;
-  lines.reserve(text.size() / 40);
-  while (!text.empty()) {
-    const auto end = std::min(text.find('\n'), text.size());
-    Line line;
-    if (parse(text.substr(0, end), line)) lines.push_back(line);
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
-  std::ranges::stable_sort(lines, {}, &Line::address);
-  return lines;
-}
 
 constexpr std::uint64_t kLongestFunction = 1 << 20;  // the last symbol of a region has no other end
 
@@ -59,15 +24,17 @@ KernelSymbols::Symbol* KernelSymbols::holding(std::uint64_t address) {
 }
 
 void KernelSymbols::read(std::span<const std::uint64_t> addresses) {
-  std::ifstream file(path_);
-  const std::string text((std::istreambuf_iterator<char>(file)), {});
-  const std::vector<Line> lines = parse_all(text);
+  const std::string text = read_kallsyms(path_);
+  std::vector<FunctionLine> lines;
+  lines.reserve(text.size() / 40);
+  for_each_function(text, [&lines](const FunctionLine& line) { lines.push_back(line); });
+  std::ranges::stable_sort(lines, {}, &FunctionLine::address);
   known_.clear();  // modules and BPF programs may have gone, and others taken their place
   for (const std::uint64_t address : addresses) {
-    const auto next = std::ranges::upper_bound(lines, address, {}, &Line::address);
+    const auto next = std::ranges::upper_bound(lines, address, {}, &FunctionLine::address);
     if (next == lines.begin()) continue;
     // The first of several names of one address.
-    const auto first = std::ranges::lower_bound(lines, std::prev(next)->address, {}, &Line::address);
+    const auto first = std::ranges::lower_bound(lines, std::prev(next)->address, {}, &FunctionLine::address);
     const std::uint64_t end = next == lines.end() ? first->address + kLongestFunction
                                                   : std::min(next->address, first->address + kLongestFunction);
     if (address < end)

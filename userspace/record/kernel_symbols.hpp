@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // kernel_symbols.hpp - which functions of the running kernel hold these addresses? From /proc/kallsyms, modules and BPF
-// programs included. Reading it costs the kernel about 50 ms, so it is read only for addresses not seen before.
+// programs included; it is read only when one of the addresses is not known yet.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ class KernelSymbols {
  public:
   explicit KernelSymbols(std::string path = "/proc/kallsyms") : path_(std::move(path)) {}
 
-  // kf_symbol records of the functions that hold `addresses` (sorted), each once. None where addresses are hidden.
+  // kf_symbol records of the functions that hold `addresses`, each once. None where the kernel hides addresses.
   dump::RecordBlob of(std::span<const std::uint64_t> addresses);
 
  private:

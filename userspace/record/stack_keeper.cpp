@@ -39,7 +39,8 @@ std::uint64_t StackKeeper::lost() const {
   return store_.lost();
 }
 
-Result<> StackKeeper::write(dump::DumpWriter& writer, std::span<const kf_base_stack> base_stacks) {
+Result<std::vector<std::uint64_t>> StackKeeper::write(dump::DumpWriter& writer,
+                                                      std::span<const kf_base_stack> base_stacks) {
   dump::RecordBlob stacks, files;
   std::vector<kf_mapping> mappings;
   std::vector<std::uint64_t> addresses;
@@ -50,12 +51,12 @@ Result<> StackKeeper::write(dump::DumpWriter& writer, std::span<const kf_base_st
     mappings = maps_.mappings(store_.processes());
     addresses = store_.kernel_addresses();
   }
-  if (stacks.count() == 0) return {};
+  if (stacks.count() == 0) return addresses;
   KF_TRY(writer.stacks(stacks));
   KF_TRY(writer.base_stacks(base_stacks));
   KF_TRY(writer.mappings(mappings, files));
-  KF_TRY(writer.kernel_symbols(kernel_symbols_.of(addresses)));
-  return writer.vdso(own_vdso());
+  KF_TRY(writer.vdso(own_vdso()));
+  return addresses;
 }
 
 }  // namespace kflight::record

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// stack_keeper.hpp - all that a recording remembers about stacks: the stacks themselves and what their addresses mean.
+// stack_keeper.hpp - what a recording remembers about stacks: the stacks themselves and what was mapped where.
 // The consumer's thread brings what is new; a dump copies it out. Nothing is done per event: only stacks met for the
 // first time, and processes of which one was.
 #pragma once
@@ -8,10 +8,10 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <vector>
 
 #include "base/mutex.hpp"
 #include "dump/writer.hpp"
-#include "record/kernel_symbols.hpp"
 #include "record/process_maps.hpp"
 #include "record/stack_store.hpp"
 #include "record/window.hpp"
@@ -30,8 +30,9 @@ class StackKeeper {
   void tidy(const Window& window) KF_EXCLUDES(mutex_);
 
   std::uint64_t lost() const KF_EXCLUDES(mutex_);
-  // One call at a time.
-  Result<> write(dump::DumpWriter& writer, std::span<const kf_base_stack> base_stacks) KF_EXCLUDES(mutex_);
+  // Returns the addresses in the kernel that the stacks it wrote consist of.
+  Result<std::vector<std::uint64_t>> write(dump::DumpWriter& writer, std::span<const kf_base_stack> base_stacks)
+      KF_EXCLUDES(mutex_);
 
  private:
   static constexpr std::uint64_t kMaxBytes = 16 << 20;
@@ -39,7 +40,6 @@ class StackKeeper {
   mutable Mutex mutex_;
   StackStore store_ KF_GUARDED_BY(mutex_);
   ProcessMaps maps_ KF_GUARDED_BY(mutex_);
-  KernelSymbols kernel_symbols_;  // of write()
 };
 
 }  // namespace kflight::record

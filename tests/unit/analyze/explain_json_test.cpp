@@ -86,7 +86,6 @@ Explained rich_example() {
   DumpMeta meta;
   meta.config.syscalls = "all";
   meta.config.everyone = true;
-  meta.functions = {{kFunction, "blk_throtl_dispatch_work_fn"}};
   TraceBuilder t;
   t.runs(0, 7).runs(1, 0).sleeps(60, {.state = KF_ST_IDLE}).named(60, "kworker/1:1", KF_TASK_KTHREAD);
   t.at(5'000).cpu(0).returns("getppid", 4'000, 1);
@@ -100,7 +99,7 @@ Explained rich_example() {
   t.at(60'000).cpu(1).work(kFunction, 58'000, {.at_ns = 55'000, .by = 8, .cpu = 0});
   t.caused_waking(7, KF_CTX_TASK, KF_CAUSE_WORK, 0, {kFunction, 0});
   t.at(61'000).cpu(0).switch_to(7).at(62'000).throttle(3).switch_to(0, {.preempt = true, .throttled = true});
-  return explain(t, 7, 2'000, 70'000, 80'000, meta);
+  return explain(t, 7, 2'000, 70'000, 80'000, meta, {{kFunction, kFunction + 64, "blk_throtl_dispatch_work_fn", ""}});
 }
 
 std::vector<json> examples() {

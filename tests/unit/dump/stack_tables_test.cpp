@@ -62,6 +62,22 @@ TEST(StackTables, RoundTrip) {
   EXPECT_EQ(dump.base_stacks()[0].user, 9u);
 }
 
+TEST(StackTables, TheSymbolThatHoldsAnAddress) {
+  DumpBuilder file;
+  file.kernel_symbol(0x300, 0x340, "late").kernel_symbol(0x100, 0x200, "early");
+  const auto symbols = file.dump().kernel_symbols();
+  const auto name = [&](std::uint64_t address) {
+    const KernelSymbol* symbol = find_symbol(symbols, address);
+    return symbol ? symbol->name : std::string_view();
+  };
+  EXPECT_EQ(name(0xff), "");
+  EXPECT_EQ(name(0x100), "early");
+  EXPECT_EQ(name(0x1ff), "early");
+  EXPECT_EQ(name(0x200), "");
+  EXPECT_EQ(name(0x33f), "late");
+  EXPECT_EQ(name(0x340), "");
+}
+
 TEST(StackTables, StackSentTwiceIsThereOnce) {
   DumpBuilder file;
   file.stack(9, 1, {1}).stack(8, 1, {2}).stack(9, 1, {1});

@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The rules of the state machine one by one, on traces written by hand. Thread 7 runs on CPU 0 from the beginning
-// unless said otherwise; times are in ns.
-#include "model/timeline.hpp"
-
+// The rules of the state machine one by one: which state each event leads to. What calls become of them is in
+// timeline_calls_test.cpp.
 #include <gmock/gmock.h>
 
-#include "support/timeline_expect.hpp"
-#include "support/trace_builder.hpp"
+#include "support/timeline_cases.hpp"
 
 namespace kflight::test {
 namespace {
@@ -18,34 +15,10 @@ using model::State;
 using model::ThreadId;
 using model::Timeline;
 
-constexpr std::uint64_t kBegin = 1'000, kEnd = 1'000'000;
-constexpr SwitchSpec kSleep{.state = KF_ST_SLEEP};
-
-Timeline built(const TraceBuilder& t) {
-  Timeline timeline = t.timeline(kBegin, kEnd);
-  expect_partition(timeline);
-  expect_cpus_agree(timeline);
-  return timeline;
-}
-
-const model::Thread& thread(const Timeline& timeline, std::uint32_t tid, std::uint64_t at = kEnd) {
-  return timeline.thread(timeline.find_thread(tid, at));
-}
-
-State state_at(const Timeline& timeline, std::uint32_t tid, std::uint64_t t) {
-  return timeline.piece_at(timeline.find_thread(tid, t), t).state;
-}
-
 std::vector<State> states(const Timeline& timeline, std::uint32_t tid) {
   std::vector<State> out;
   for (const Interval& interval : thread(timeline, tid).intervals) out.push_back(interval.state);
   return out;
-}
-
-TraceBuilder on_cpu0() {
-  TraceBuilder t;
-  t.runs(0, 7).runs(1, 8).cpu(0).at(10'000);
-  return t;
 }
 
 Interval after_switch_out(const SwitchSpec& spec) {
@@ -329,18 +302,6 @@ TEST(TimelineEdge, SleeperFromLongBeforeKnowsSinceWhenAndInWhat) {
   EXPECT_EQ(state_at(timeline, 7, kEnd - 1), State::kBlocked);
 }
 
-TEST(TimelineEdge, PreemptionOnTheWayBackDoesNotSplitACall) {
-  TraceBuilder t = on_cpu0();
-  t.at(20'000).switch_to(0, {.state = KF_ST_SLEEP, .call = "read", .enter_ns = 15'000}).at(30'000).waking(7);
-  t.at(31'000).switch_to(7).at(32'000).switch_to(9, {.preempt = true}).at(33'000).switch_to(7, {.preempt = true});
-  t.at(34'000).returns("read", 15'000, 0);
-  const Timeline timeline = built(t);
-  const auto& calls = thread(timeline, 7).calls;
-  ASSERT_EQ(calls.size(), 1u);
-  EXPECT_EQ(calls[0].begin_ns, 15'000u);
-  EXPECT_EQ(calls[0].end_ns, 34'000u);
-}
-
 TEST(TimelineEdge, SnapshotCountsOnlyForThreadsWithoutEvents) {
   TraceBuilder t = on_cpu0();
   for (std::uint32_t tid : {7u, 9u}) {
@@ -360,58 +321,6 @@ TEST(TimelineEdge, EventsBehindTheWindowAreLeftOut) {
   TraceBuilder t = on_cpu0();
   t.at(kEnd + 1).switch_to(0, kSleep);
   EXPECT_EQ(built(t).thread(0).intervals.back().state, State::kRunning);
-}
-
-TEST(TimelineCalls, SwitchOutsAndTheReturnAreOneCall) {
-  TraceBuilder t = on_cpu0();
-  const SwitchSpec poll{.state = KF_ST_SLEEP, .call = "poll", .enter_ns = 9'000};
-  t.switch_to(0, poll).at(11'000).switch_to(7).at(12'000).switch_to(0, poll).at(13'000).switch_to(7);
-  t.at(14'000).returns("poll", 9'000, 1);
-  const Timeline timeline = built(t);
-  ASSERT_EQ(thread(timeline, 7).calls.size(), 1u);
-  EXPECT_EQ(thread(timeline, 7).calls[0].end_ns, 14'000u);
-  EXPECT_EQ(timeline.call_at(thread(timeline, 7), 13'999), 0u);
-  EXPECT_EQ(timeline.call_at(thread(timeline, 7), 14'000), model::kNone);
-  EXPECT_EQ(timeline.call_at(thread(timeline, 7), 8'999), model::kNone);
-}
-
-TEST(TimelineCalls, EnteredAfterItWasSeen_IsAnotherOne) {
-  TraceBuilder t = on_cpu0();
-  t.at(10'000).switch_to(0, {.state = KF_ST_SLEEP, .call = "poll"}).at(12'500).switch_to(7);
-  t.at(16'000).returns("poll", 15'000, 1);
-  const Timeline timeline = built(t);
-  ASSERT_EQ(thread(timeline, 7).calls.size(), 2u);
-  EXPECT_FALSE(thread(timeline, 7).calls[0].returned());
-  EXPECT_EQ(thread(timeline, 7).calls[1].begin_ns, 15'000u);
-}
-
-TEST(TimelineCalls, OnlyTheFirstSwitchOutTellsOfTheEntry) {
-  TraceBuilder t = on_cpu0();
-  t.at(10'000).switch_to(0, {.state = KF_ST_SLEEP, .call = "poll", .enter_ns = 9'000}).at(11'000).switch_to(7);
-  t.at(12'000).switch_to(0, {.state = KF_ST_SLEEP, .call = "poll"}).at(13'000).switch_to(7);
-  t.at(14'000).returns("poll", 9'000, 1);
-  const Timeline timeline = built(t);
-  ASSERT_EQ(thread(timeline, 7).calls.size(), 1u);
-  EXPECT_EQ(thread(timeline, 7).calls[0].begin_ns, 9'000u);
-  EXPECT_EQ(thread(timeline, 7).calls[0].end_ns, 14'000u);
-}
-
-TEST(TimelineCalls, ReturnTellsWhenTheCallWasEntered) {
-  TraceBuilder t = on_cpu0();
-  t.at(10'000).switch_to(0, {.state = KF_ST_SLEEP, .call = "poll"}).at(12'500).switch_to(7);
-  t.at(13'000).returns("poll", 9'000, 1);
-  const Timeline timeline = built(t);
-  ASSERT_EQ(thread(timeline, 7).calls.size(), 1u);
-  EXPECT_EQ(thread(timeline, 7).calls[0].begin_ns, 9'000u);
-}
-
-TEST(TimelineCalls, WithoutEntryTimesEqualOnesShareARecord) {
-  TraceBuilder t = on_cpu0();
-  for (std::uint64_t arg : {3, 3, 4}) {
-    t.at(10'000 + arg * 1000).switch_to(0, {.state = KF_ST_SLEEP, .call = "read", .args = {arg}});
-    t.at(10'500 + arg * 1000).switch_to(7);
-  }
-  EXPECT_EQ(thread(built(t), 7).calls.size(), 2u);
 }
 
 }  // namespace

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/contradictions.hpp"
+
+#include <string>
+#include <utility>
+
+namespace kflight::cli {
+
+Result<> check_options(const RecordOptions& o) {
+  const auto usage = [](std::string what) { return Error{Errc::kUsage, std::move(what)}; };
+  const bool chosen = !o.pids.empty() || !o.comm_globs.empty();
+  if (o.all && chosen)
+    return usage("--all already records every process; leave out --pid and --comm, or leave out --all");
+  if (!o.command.empty() && (chosen || o.all))
+    return usage(
+        "a COMMAND is a target of its own; leave out --pid, --comm and --all, or start the command yourself "
+        "and name its --pid");
+  if (o.command.empty() && !chosen && !o.all)
+    return usage("there is no target; give --pid P, --comm GLOB, --all, or -- COMMAND");
+  if (o.all && !o.follow)
+    return usage("--no-follow means nothing with --all, which records every process; leave one out");
+  if (o.all && o.scope == Scope::kTarget)
+    return usage("--scope target with --all is the same as --scope system; leave out --scope");
+  if (o.max_dumps != 0 && o.triggers.empty())
+    return usage("--max-dumps counts what triggers write, and there is no --trigger; add one or leave it out");
+  return {};
+}
+
+Result<> check_options(const ExportOptions& o) {
+  if (!o.explain && o.op) return Error{Errc::kUsage, "--op says what to explain; leave out --no-explain or --op"};
+  if (o.out == "-" && o.force)
+    return Error{Errc::kUsage, "--force is about a file, and -o - writes to standard output; leave one out"};
+  return {};
+}
+
+Result<> check_options(const EventsOptions& o) {
+  if (o.jsonl && o.stacks)
+    return Error{Errc::kUsage, "--stacks prints frames as text; JSON lines have the stacks' ids, leave one out"};
+  return {};
+}
+
+}  // namespace kflight::cli
