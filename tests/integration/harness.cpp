@@ -82,7 +82,10 @@ Child::Child(Words command, std::string out_path, std::string err_path)
   if (error != 0) throw std::runtime_error("starting " + command_[0] + ": " + std::strerror(error));
 }
 
+// Asked to end before it is killed: a killed recorder would leave its socket behind.
 Child::~Child() {
+  if (running()) signal(SIGTERM);
+  for (int i = 0; i < 500 && running(); ++i) std::this_thread::sleep_for(kPollInterval);
   if (running()) signal(SIGKILL);
   wait();
   close_stdin();

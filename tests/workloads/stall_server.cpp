@@ -7,7 +7,9 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
+#include <vector>
 
 #include "workload.hpp"
 
@@ -64,23 +66,33 @@ void work(Server& server, int connection) {
   }
 }
 
-struct Slowest {
-  std::uint64_t t0 = 0, t1 = 0;
+// What a client saw.
+struct Seen {
+  std::uint64_t slowest_t0 = 0, slowest_t1 = 0;
+  std::vector<std::uint64_t> latencies_ns;
 };
 
-void ask(Server& server, int connection, Slowest& slowest) {
+void ask(Server& server, int connection, Seen& seen) {
   while (!server.stop) {
     const std::uint64_t t0 = now_ns();
     say_go(connection);
     while (!receive(connection, 1000) && !server.stop) {
     }
     const std::uint64_t t1 = now_ns();
-    if (t1 - t0 > slowest.t1 - slowest.t0) slowest = {t0, t1};
+    seen.latencies_ns.push_back(t1 - t0);
+    if (t1 - t0 > seen.slowest_t1 - seen.slowest_t0) seen.slowest_t0 = t0, seen.slowest_t1 = t1;
     if (nanoseconds(t1 - t0) > server.settings.slow) {
       dprintf(STDERR_FILENO, "slow request: %.1f ms\n", static_cast<double>(t1 - t0) / 1e6);
     }
     sleep_for(server.settings.pause);
   }
+}
+
+std::uint64_t median(std::vector<std::uint64_t> values) {
+  if (values.empty()) return 0;
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
 }
 
 Settings read_settings(const Run& run) {
@@ -114,23 +126,26 @@ int main(int argc, char** argv) {
   run.wait_for_start();
 
   std::vector<std::thread> threads;
-  std::vector<Slowest> slowest(workers);
+  std::vector<Seen> seen(workers);
   for (std::uint64_t i = 0; i < workers; ++i) {
     const Pair connection = make_socketpair();
     threads.push_back(
         run.spawn("worker" + std::to_string(i), [&server, connection] { work(server, connection.second); }));
     threads.push_back(run.spawn("client" + std::to_string(i),
-                                [&server, connection, &mine = slowest[i]] { ask(server, connection.first, mine); }));
+                                [&server, connection, &mine = seen[i]] { ask(server, connection.first, mine); }));
   }
   sleep_for(duration);
   server.stop = true;
   for (std::thread& thread : threads) thread.join();
 
   std::uint64_t worst = 0;
-  for (std::uint64_t i = 1; i < workers; ++i) {
-    if (slowest[i].t1 - slowest[i].t0 > slowest[worst].t1 - slowest[worst].t0) worst = i;
+  std::vector<std::uint64_t> latencies_ns;
+  for (std::uint64_t i = 0; i < workers; ++i) {
+    if (seen[i].slowest_t1 - seen[i].slowest_t0 > seen[worst].slowest_t1 - seen[worst].slowest_t0) worst = i;
+    latencies_ns.insert(latencies_ns.end(), seen[i].latencies_ns.begin(), seen[i].latencies_ns.end());
   }
-  run.interval(slowest[worst].t0, slowest[worst].t1, run.tid_of("client" + std::to_string(worst)));
+  run.interval(seen[worst].slowest_t0, seen[worst].slowest_t1, run.tid_of("client" + std::to_string(worst)));
+  run.did("median_ns", median(std::move(latencies_ns)));
   run.did("requests", server.requests);
   run.did("stalls", server.stalls);
   run.expect(
