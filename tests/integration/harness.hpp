@@ -135,5 +135,7 @@ class IntegrationTest : public testing::Test {
 
 // Ids of the BPF programs in the kernel that have the name of one of kflight's.
 std::set<unsigned> loaded_kflight_programs();
+// Ids of all BPF programs that a process refers to.
+std::set<unsigned> programs_held_by_processes();
 
 }  // namespace kflight::test
