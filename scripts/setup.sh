@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 packages=(
   cmake ninja-build g++ pkg-config python3 util-linux procps
   clang llvm bpftool clang-format clang-tidy
-  libbpf-dev libelf-dev libdw-dev zlib1g-dev libzstd-dev libxxhash-dev
+  libbpf-dev libelf-dev libdw-dev libiberty-dev zlib1g-dev libzstd-dev libxxhash-dev
   libfmt-dev libcli11-dev nlohmann-json3-dev libprotozero-dev
   libgtest-dev libgmock-dev libbenchmark-dev
 )
@@ -40,6 +40,7 @@ missing_pieces() {
     pkg-config --exists "$piece" 2>/dev/null || echo "$piece (development files)"
   done
   [ -e /usr/include/protozero/version.hpp ] || echo "protozero (headers)"
+  [ -e "$(g++ -print-file-name=libiberty.a 2>/dev/null)" ] || echo "libiberty"
 }
 
 # Perfetto's trace processor, which tests hold exports against; the lock file has its checksum. The tests do without it

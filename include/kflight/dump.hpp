@@ -149,6 +149,14 @@ struct KernelSymbol {
 // The one that holds this address; null: none of them does.
 const KernelSymbol* find_symbol(std::span<const KernelSymbol> by_begin, std::uint64_t address) noexcept;
 
+// What a file descriptor was when the recorder looked: before and after it may have been something else.
+struct FdLink {
+  std::uint32_t tgid = 0;
+  std::uint32_t fd = 0;
+  std::uint64_t seen_ns = 0;
+  std::string_view target;  // "pipe:[4711]", "anon_inode:[eventfd]", a path: untrusted
+};
+
 class EventRange;
 namespace dump {
 struct ChunkRef;  // dump/merge.hpp
@@ -190,6 +198,7 @@ class Dump {
   std::span<const MappedFile> files() const noexcept;          // by number
   std::span<const KernelSymbol> kernel_symbols() const noexcept;  // by address; those that stacks and WorkEvents need
   std::span<const std::byte> vdso() const noexcept;            // an ELF file
+  std::span<const FdLink> fd_links() const noexcept;           // by process, then descriptor; each once
   std::span<const kf_base_stack> base_stacks() const noexcept; // of threads that blocked before the window
   std::span<const dump::ChunkRef> chunks() const noexcept;     // as they arrived; for checks, most want events()
 

@@ -48,6 +48,7 @@ KF_ASSERT_SIZE(struct kf_dump_header, 32);
 #define KF_SEC_KERNEL_SYMBOLS 14 /* kf_symbol + text, repeated: those that kernel stacks and WORK events need */
 #define KF_SEC_VDSO 15         /* the code that the kernel maps into every process, as it lies in memory: an ELF file */
 #define KF_SEC_BASE_STACKS 16  /* kf_base_stack[]: of threads that blocked before the window */
+#define KF_SEC_FD_LINKS 17     /* kf_fd_link + text, repeated: what descriptors of the target's blocked calls were */
 
 /* kf_section.flags */
 #define KF_SECTION_ZSTD 1u
@@ -197,6 +198,17 @@ struct kf_base_stack {
   kf_u64 user;
 };
 KF_ASSERT_SIZE(struct kf_base_stack, 32);
+
+/* What a file descriptor of a process was when the recorder looked. Text: as /proc/PID/fd has it, "pipe:[4711]",
+ * "anon_inode:[eventfd]", "/var/log/x". */
+struct kf_fd_link {
+  kf_u32 tgid;
+  kf_u32 fd;
+  kf_u64 seen_ns;
+  kf_u32 text_bytes;
+  kf_u32 reserved;
+};
+KF_ASSERT_SIZE(struct kf_fd_link, 24);
 
 /* kf_loss.kind. Append only. */
 #define KF_LOSS_RECURSION 1 /* the kernel skipped a program because it was already running on that CPU */

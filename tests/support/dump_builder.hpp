@@ -41,7 +41,7 @@ class DumpBuilder {
   std::vector<kf_open_call> open_calls;
   std::vector<kf_ctl> resolutions;
   std::vector<kf_loss> losses;
-  dump::RecordBlob stacks, files, kernel_symbols;
+  dump::RecordBlob stacks, files, kernel_symbols, fd_links;
   std::vector<kf_mapping> mappings;
   std::vector<kf_base_stack> base_stacks;
 
@@ -73,6 +73,16 @@ class DumpBuilder {
     head.build_id_bytes = static_cast<kf_u16>(build_id.size());
     std::ranges::copy(build_id, reinterpret_cast<std::byte*>(head.build_id));
     files.add(head, path);
+    return *this;
+  }
+
+  DumpBuilder& fd_link(kf_u32 tgid, kf_u32 fd, std::string_view target, Nanos seen = Nanos(0)) {
+    kf_fd_link head{};
+    head.tgid = tgid;
+    head.fd = fd;
+    head.seen_ns = kf_u64(seen.count());
+    head.text_bytes = static_cast<kf_u32>(target.size());
+    fd_links.add(head, target);
     return *this;
   }
 
@@ -117,6 +127,7 @@ class DumpBuilder {
     EXPECT_TRUE(writer.mappings(mappings, files));
     EXPECT_TRUE(writer.kernel_symbols(kernel_symbols));
     EXPECT_TRUE(writer.base_stacks(base_stacks));
+    EXPECT_TRUE(writer.fd_links(fd_links));
     EXPECT_TRUE(resolutions.empty() || writer.resolution(resolutions));
     EXPECT_TRUE(writer.finish());
     return sink.take();

@@ -7,7 +7,6 @@
 #include <gtest/gtest.h>
 
 #include <utility>
-#include <vector>
 
 #include "analyze/explain_report.hpp"
 #include "support/trace_builder.hpp"
@@ -45,9 +44,8 @@ struct Explained {
 };
 
 inline Explained explain(const TraceBuilder& builder, std::uint32_t tid, std::uint64_t from_ns, std::uint64_t to_ns,
-                         std::uint64_t window_end_ns, const DumpMeta& meta = {},
-                         std::vector<KernelSymbol> functions = {}) {
-  model::Trace trace(builder.timeline(1000, window_end_ns), meta, std::move(functions));
+                         std::uint64_t window_end_ns, const DumpMeta& meta = {}, model::Meanings meanings = {}) {
+  model::Trace trace(builder.timeline(1000, window_end_ns), meta, std::move(meanings));
   analyze::Explanation explanation =
       analyze::explain(trace, trace.timeline().find_thread(tid, from_ns), from_ns, to_ns);
   std::uint64_t at = from_ns;

@@ -5,7 +5,7 @@
 #include <tuple>
 #include <unordered_map>
 
-#include "model/names.hpp"
+#include "model/descriptors.hpp"
 
 namespace kflight::analyze {
 
@@ -32,7 +32,10 @@ std::uint8_t row_group(Category category) {
 class Summer {
  public:
   Summer(const model::Trace& trace, const Explanation& explanation)
-      : timeline_(trace.timeline()), explanation_(explanation), node_of_hop_(explanation.hops.size(), kNone) {
+      : trace_(trace),
+        timeline_(trace.timeline()),
+        explanation_(explanation),
+        node_of_hop_(explanation.hops.size(), kNone) {
     out_.nodes.emplace_back().thread = explanation.thread;
   }
 
@@ -69,6 +72,7 @@ class Summer {
   void finish_rows();
   void finish_nodes();
 
+  const model::Trace& trace_;
   const model::Timeline& timeline_;
   const Explanation& explanation_;
   Blame out_;
@@ -134,8 +138,9 @@ void Summer::add_self(const Leaf& leaf, std::uint64_t ns) {
   while (explanation_.hops[hop].parent != kNone) hop = explanation_.hops[hop].parent;
   const std::uint32_t interval = explanation_.hops[hop].interval;
   const model::Thread& thread = timeline_.thread(explanation_.thread);
-  const std::string kind(
-      interval == kNone ? "not born" : model::wait_kind_name(model::wait_kind(thread, thread.intervals[interval])));
+  const std::string kind(interval == kNone
+                             ? "not born"
+                             : model::wait_kind_name(model::wait_kind(trace_, thread, thread.intervals[interval])));
   out_.self_blocked[kind] += ns;
 }
 

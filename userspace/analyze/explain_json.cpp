@@ -6,8 +6,9 @@
 
 #include "analyze/explain_report.hpp"
 #include "analyze/explain_stacks.hpp"
+#include "base/escape.hpp"
 #include "dump/kernel_names.hpp"
-#include "model/names.hpp"
+#include "model/descriptors.hpp"
 
 namespace kflight::analyze {
 
@@ -103,6 +104,17 @@ json stacks_json(const WaitStacks& stacks) {
   return out;
 }
 
+// What the descriptor was that the node's parent waited on.
+json descriptor_json(const ExplainedOperation& e, const Hop& hop) {
+  if (hop.interval == kNone) return {};
+  const model::Thread& thread = e.timeline().thread(hop.thread);
+  const auto descriptor = model::find_descriptor(e.trace, thread, thread.intervals[hop.interval]);
+  if (!descriptor) return {};
+  return {{"fd", descriptor->link->fd},
+          {"link", escape_for_terminal(descriptor->link->target)},
+          {"certain", descriptor->certain}};
+}
+
 // Flat, by index: chains can be 64 deep, and readers need no recursion.
 json tree_json(const ExplainedOperation& e) {
   json out = json::array();
@@ -117,10 +129,12 @@ json tree_json(const ExplainedOperation& e) {
     } else {
       one["end"] = who_json(e, node.end);
     }
-    if (node.hop != kNone) one["wait"] = wait_text(e, node);
-    if (node.hop != kNone)
-      if (json stacks = stacks_json(wait_stacks(e, e.explanation.hops[node.hop])); !stacks.empty())
-        one["stacks"] = std::move(stacks);
+    if (node.hop != kNone) {
+      const Hop& hop = e.explanation.hops[node.hop];
+      one["wait"] = wait_text(e, node);
+      if (json descriptor = descriptor_json(e, hop); !descriptor.empty()) one["descriptor"] = std::move(descriptor);
+      if (json stacks = stacks_json(wait_stacks(e, hop)); !stacks.empty()) one["stacks"] = std::move(stacks);
+    }
     out.push_back(std::move(one));
   }
   return out;

@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "analyze/explain_stacks.hpp"
-#include "model/names.hpp"
+#include "model/descriptors.hpp"
 
 namespace kflight::analyze {
 
@@ -118,7 +118,7 @@ Tree evidence_of(const ExplainedOperation& e) {
     if (hop.interval == kNone) continue;
     const model::Thread& thread = e.timeline().thread(hop.thread);
     const model::Interval& blocked = thread.intervals[hop.interval];
-    const std::string where = blocked.call() == kNone ? "" : " in " + model::wait_object(thread, blocked);
+    const std::string where = blocked.call() == kNone ? "" : " in " + model::wait_object(e.trace, thread, blocked);
     std::string text = fmt::format("{} blocks{}{}{}", model::thread_label(e.timeline(), hop.thread, blocked.begin_ns),
                                    where, wait_place_text(e, hop), callers_text(e, hop));
     if (blocked.wake != kNone) {

@@ -8,7 +8,7 @@
 #include "base/units.hpp"
 #include "dump/kernel_names.hpp"
 #include "dump/syscalls.hpp"
-#include "model/names.hpp"
+#include "model/descriptors.hpp"
 
 namespace kflight::analyze {
 
@@ -218,7 +218,7 @@ std::string wait_text(const ExplainedOperation& e, const ChainNode& node) {
   const model::WaitKind kind = model::wait_kind(thread, blocked);
   const bool says_nothing =
       blocked.call() == kNone && kind != model::WaitKind::kPageFault && kind != model::WaitKind::kKernelLock;
-  std::string text = says_nothing ? "" : model::wait_object(thread, blocked);
+  std::string text = says_nothing ? "" : model::wait_object(e.trace, thread, blocked);
   const std::string how = how_text(e, hop);
   if (how.empty()) return text;
   return text.empty() ? how : fmt::format("{} ({})", text, how);

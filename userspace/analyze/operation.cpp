@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "dump/syscalls.hpp"
-#include "model/names.hpp"
+#include "model/descriptors.hpp"
 
 namespace kflight::analyze {
 
@@ -54,7 +54,7 @@ Result<Operation> of_trigger(const model::Trace& trace) {
   if (call != thread.calls.end()) {
     const Operation seen = of_call(timeline, id, static_cast<std::uint32_t>(call - thread.calls.begin()));
     op.call = seen.call;
-    op.what = model::describe_call(*call);
+    op.what = model::describe_call(trace, thread, *call);
     if (op.in_flight) op = Operation{id, seen.begin_ns, seen.end_ns, seen.call, op.what, seen.in_flight, seen.ret};
   }
   op.end_ns = std::max(op.begin_ns, op.end_ns);
@@ -108,8 +108,9 @@ std::vector<Operation> slowest_operations(const model::Trace& trace, std::size_t
   std::partial_sort(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(kept), all.end(), slower);
   std::vector<Operation> out;
   for (std::size_t i = 0; i < kept; ++i) {
+    const Thread& thread = timeline.thread(all[i].thread);
     out.push_back(of_call(timeline, all[i].thread, all[i].call));
-    out.back().what = model::describe_call(timeline.thread(all[i].thread).calls[all[i].call]);
+    out.back().what = model::describe_call(trace, thread, thread.calls[all[i].call]);
   }
   return out;
 }

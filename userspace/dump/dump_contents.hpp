@@ -32,6 +32,7 @@ struct Dump::Impl {
   std::vector<kf_ctl> resolutions;
   std::vector<kf_loss> losses;
   dump::StackTables stacks;
+  std::vector<FdLink> fd_links;  // sorted
 
   std::vector<dump::ChunkRef> chunks;                  // in arrival order; into `file` or `unpacked`
   std::vector<std::unique_ptr<std::byte[]>> unpacked;  // decompressed sections that something points into

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "dump/dump_contents.hpp"
+#include "dump/fd_links.hpp"
 #include "dump/meta.hpp"
 #include "dump/section.hpp"
 #include "dump/section_walk.hpp"
@@ -118,6 +119,7 @@ void Loader::take_payload(const SectionWalk& walk, Payload payload) {
     case KF_SEC_FILES:
     case KF_SEC_KERNEL_SYMBOLS:
     case KF_SEC_VDSO:
+    case KF_SEC_FD_LINKS:
       return take_views(walk, std::move(payload));
     case KF_SEC_INDEX:
       index_offset_ = walk.offset();
@@ -153,6 +155,9 @@ void Loader::take_views(const SectionWalk& walk, Payload payload) {
       break;
     case KF_SEC_KERNEL_SYMBOLS:
       rest = tables.take_symbols(payload.bytes);
+      break;
+    case KF_SEC_FD_LINKS:
+      rest = take_fd_links(payload.bytes, contents_.fd_links);
       break;
     default:
       tables.vdso = payload.bytes;
@@ -270,6 +275,7 @@ Result<> load_contents(Dump::Impl& contents, const std::string& name) {
   loader.load_sections();
   loader.set_window();
   contents.stacks.finish();
+  sort_fd_links(contents.fd_links);
   return Ok{};
 }
 

@@ -54,6 +54,7 @@ std::span<const kf_mapping> Dump::mappings() const noexcept { return impl_->stac
 std::span<const MappedFile> Dump::files() const noexcept { return impl_->stacks.files; }
 std::span<const KernelSymbol> Dump::kernel_symbols() const noexcept { return impl_->stacks.symbols; }
 std::span<const std::byte> Dump::vdso() const noexcept { return impl_->stacks.vdso; }
+std::span<const FdLink> Dump::fd_links() const noexcept { return impl_->fd_links; }
 std::span<const kf_base_stack> Dump::base_stacks() const noexcept { return impl_->stacks.base_stacks; }
 std::span<const dump::ChunkRef> Dump::chunks() const noexcept { return impl_->chunks; }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// record_blob.hpp - records of different lengths one after another, each a multiple of 8 bytes, and where each ends, so
-// that a writer can cut between them.
+// record_blob.hpp - records of different lengths one after another, each a multiple of 8 bytes: a fixed structure, then
+// what it says the length of. The writer knows where each ends, so that it can cut between them; the reader trusts
+// none.
 #pragma once
 
 #include <cstddef>
@@ -49,5 +50,28 @@ class RecordBlob {
   std::vector<std::byte> bytes_;
   std::vector<std::size_t> ends_;
 };
+
+inline constexpr std::size_t kInvalidTail = ~std::size_t{0};
+
+// Calls take(head, tail) for each record of `untrusted` until one does not fit; size_of(head) says how long its tail
+// is. Returns how many bytes at the end hold no record.
+template <class Head, class SizeOf, class Take>
+std::size_t for_each_record(std::span<const std::byte> untrusted, SizeOf size_of, Take take) {
+  while (untrusted.size() >= sizeof(Head)) {
+    Head head;
+    std::memcpy(&head, untrusted.data(), sizeof head);
+    const std::size_t tail = size_of(head);
+    if (tail > untrusted.size() - sizeof head) break;
+    const std::size_t padded = (sizeof head + tail + 7) / 8 * 8;
+    if (padded > untrusted.size()) break;
+    take(head, untrusted.subspan(sizeof head, tail));
+    untrusted = untrusted.subspan(padded);
+  }
+  return untrusted.size();
+}
+
+inline std::string_view text_of(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
 
 }  // namespace kflight::dump

@@ -108,6 +108,8 @@ const char* section_name(std::uint16_t kind) {
       return "vdso";
     case KF_SEC_BASE_STACKS:
       return "base stacks";
+    case KF_SEC_FD_LINKS:
+      return "descriptors";
     default:
       return "unknown";
   }

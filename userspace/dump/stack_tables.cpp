@@ -2,39 +2,13 @@
 #include "dump/stack_tables.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <iterator>
-#include <string_view>
 #include <tuple>
+
+#include "dump/record_blob.hpp"
 
 namespace kflight {
 namespace dump {
-
-namespace {
-
-constexpr std::size_t kInvalidTail = ~std::size_t{0};
-
-// Cuts records off the front of `rest` while `size_of` finds a valid one. Returns what is left.
-template <class Head, class SizeOf, class Take>
-std::size_t for_each_record(std::span<const std::byte> rest, SizeOf size_of, Take take) {
-  while (rest.size() >= sizeof(Head)) {
-    Head head;
-    std::memcpy(&head, rest.data(), sizeof head);
-    const std::size_t tail = size_of(head);
-    if (tail > rest.size() - sizeof head) break;
-    const std::size_t padded = (sizeof head + tail + 7) / 8 * 8;
-    if (padded > rest.size()) break;
-    take(head, rest.subspan(sizeof head, tail));
-    rest = rest.subspan(padded);
-  }
-  return rest.size();
-}
-
-std::string_view text_of(std::span<const std::byte> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
-}  // namespace
 
 std::size_t StackTables::take_stacks(std::span<const std::byte> payload) {
   const auto tail = [](const kf_stack& head) {

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <vector>
 
@@ -68,6 +69,16 @@ bool timed_futex_wait(std::uint32_t nr, std::span<const std::uint64_t> args) {
   constexpr std::uint64_t kCommandMask = 0x7f, kWait = 0, kWaitBitset = 9, kWaitRequeuePi = 11;
   const auto command = args[1] & kCommandMask;
   return (command == kWait || command == kWaitBitset || command == kWaitRequeuePi) && given(3);
+}
+
+std::optional<std::size_t> fd_argument(std::uint32_t nr) {
+  std::string_view rest = syscall_arguments(nr);
+  for (std::size_t i = 0; !rest.empty(); ++i) {
+    const std::string_view argument = rest.substr(0, rest.find(' '));
+    if (argument == "fd" || argument.ends_with(":fd")) return i;
+    rest.remove_prefix(std::min(rest.size(), argument.size() + 1));
+  }
+  return std::nullopt;
 }
 
 std::string_view syscall_arguments(std::uint32_t nr) {

@@ -25,6 +25,8 @@ std::string_view nearest_syscall(std::string_view name);  // empty: nothing is c
 std::uint8_t args_class(std::uint32_t nr);
 // Waiting is what the call is for (epoll_wait, accept, nanosleep, ...), whatever its arguments.
 bool expected_to_block(std::uint32_t nr);
+// Which of its arguments, from 0, is the first that is a file descriptor.
+std::optional<std::size_t> fd_argument(std::uint32_t nr);
 // A futex wait with a timeout: a timer or an idle worker, not a lock. `args` are the call's arguments from the first
 // on; false when the one that decides is not among them.
 bool timed_futex_wait(std::uint32_t nr, std::span<const std::uint64_t> args);

@@ -74,6 +74,7 @@ Result<> DumpWriter::blob(std::uint16_t kind, const RecordBlob& records) {
 
 Result<> DumpWriter::stacks(const RecordBlob& stacks) { return blob(KF_SEC_STACKS, stacks); }
 Result<> DumpWriter::kernel_symbols(const RecordBlob& symbols) { return blob(KF_SEC_KERNEL_SYMBOLS, symbols); }
+Result<> DumpWriter::fd_links(const RecordBlob& links) { return blob(KF_SEC_FD_LINKS, links); }
 Result<> DumpWriter::base_stacks(std::span<const kf_base_stack> stacks) { return table(KF_SEC_BASE_STACKS, stacks); }
 Result<> DumpWriter::mappings(std::span<const kf_mapping> mappings, const RecordBlob& files) {
   KF_TRY(table(KF_SEC_MAPPINGS, mappings));

@@ -40,6 +40,7 @@ class DumpWriter {
   Result<> mappings(std::span<const kf_mapping> mappings, const RecordBlob& files);
   Result<> kernel_symbols(const RecordBlob& symbols);
   Result<> vdso(std::span<const std::byte> image);
+  Result<> fd_links(const RecordBlob& links);
   Result<std::uint64_t> finish();  // last of all: index and trailer make the file complete; its size
 
  private:

@@ -7,7 +7,7 @@
 #include "export/buffered_output.hpp"
 #include "export/event_json.hpp"
 #include "export/json_line.hpp"
-#include "model/names.hpp"
+#include "model/descriptors.hpp"
 #include "model/wake_cause.hpp"
 
 namespace kflight::exports {
@@ -106,7 +106,8 @@ std::string_view detail_text(const Interval& interval) {
   return asleep ? dump::state_letter(interval.detail) : std::string_view{};
 }
 
-void put_state(std::string& out, const Timeline& timeline, ThreadId id, std::size_t index) {
+void put_state(std::string& out, const model::Trace& trace, ThreadId id, std::size_t index) {
+  const Timeline& timeline = trace.timeline();
   const Thread& thread = timeline.thread(id);
   const Interval& interval = thread.intervals[index];
   const std::uint64_t begin_ns = std::max(interval.begin_ns, timeline.begin_ns());
@@ -121,7 +122,7 @@ void put_state(std::string& out, const Timeline& timeline, ThreadId id, std::siz
   if (const auto detail = detail_text(interval); !detail.empty()) put_text(out, "detail", detail);
   if (interval.flags & model::kIntervalIowait) put_bool(out, "iowait", true);
   if (interval.flags & model::kIntervalInferred) put_bool(out, "inferred", true);
-  if (interval.state == State::kBlocked) put_text(out, "waits_for", model::wait_object(thread, interval));
+  if (interval.state == State::kBlocked) put_text(out, "waits_for", model::wait_object(trace, thread, interval));
   if (interval.wake != kNone && interval.state == State::kRunnable)
     put_wake(out, timeline, timeline.wake(interval.wake));
   out += "}\n";
@@ -167,7 +168,7 @@ Result<> export_jsonl(const model::Trace& trace, ByteSink& sink, const ExportOpt
   }
   for (ThreadId id = 0; id < timeline.threads().size(); ++id) {
     for (std::size_t i = 0; i < timeline.thread(id).intervals.size(); ++i) {
-      put_state(out.text(), timeline, id, i);
+      put_state(out.text(), trace, id, i);
       if (!line_done()) return out.finish();
     }
   }

@@ -1,60 +1,59 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/demangle.hpp"
 
-#include <cxxabi.h>
-
 #include <algorithm>
-#include <cstdlib>
-#include <memory>
+#include <csetjmp>
+#include <cstddef>
 #include <utility>
+
+// libiberty's demanglers. They are declared here because its header declares basename() otherwise than <cstring>.
+extern "C" {
+using TakeText = void (*)(const char* text, std::size_t bytes, void* opaque);
+int rust_demangle_callback(const char* mangled, int options, TakeText take, void* opaque);
+int cplus_demangle_v3_callback(const char* mangled, int options, TakeText take, void* opaque);
+}
 
 namespace kflight::model {
 
 namespace {
 
-constexpr std::size_t kLongestName = 8192;  // of an untrusted file; the demangler's output may be far longer
-constexpr std::size_t kRustHash = 3 + 16;   // "::h" and 16 digits
+using Demangler = int(const char* mangled, int options, TakeText take, void* opaque);
 
-bool ends_in_rust_hash(std::string_view name) {
-  if (name.size() <= kRustHash || name.substr(name.size() - kRustHash, 3) != "::h") return false;
-  const std::string_view digits = name.substr(name.size() - 16);
-  return std::ranges::all_of(digits, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+constexpr int kParametersAndTypes = 1 | 1 << 4;  // DMGL_PARAMS, DMGL_TYPES
+constexpr std::size_t kLongestName = 8192;
+constexpr std::size_t kLongestText = 1 << 16;
+
+struct Text {
+  std::string text;
+  std::jmp_buf too_long;
+};
+
+// Names are of untrusted files, and one of 200 characters can stand for 100 MB. There is no other way to make the
+// demanglers stop; nothing that is on the stack then, theirs included, has a destructor.
+void take_text(const char* text, std::size_t bytes, void* opaque) {
+  Text& out = *static_cast<Text*>(opaque);
+  if (out.text.size() + bytes > kLongestText) std::longjmp(out.too_long, 1);
+  out.text.append(text, bytes);
 }
 
-// Rust's older scheme is C++'s, with a hash at the end and words for what is no identifier.
-std::string rust_text(std::string_view name) {
-  static constexpr std::pair<std::string_view, std::string_view> kWords[] = {
-      {"$LT$", "<"},  {"$GT$", ">"},  {"$RF$", "&"},  {"$BP$", "*"},  {"$C$", ","},   {"$LP$", "("},
-      {"$RP$", ")"},  {"$SP$", "@"},  {"$u20$", " "}, {"$u27$", "'"}, {"$u5b$", "["}, {"$u5d$", "]"},
-      {"$u7b$", "{"}, {"$u7d$", "}"}, {"$u7e$", "~"}, {"..", "::"}};
-  name.remove_suffix(kRustHash);
-  std::string out;
-  while (!name.empty()) {
-    const auto word = std::ranges::find_if(kWords, [name](const auto& w) { return name.starts_with(w.first); });
-    if (word != std::end(kWords)) {
-      out += word->second;
-      name.remove_prefix(word->first.size());
-    } else {
-      const bool escaped = name.starts_with("_$") && (out.empty() || out.ends_with("::"));
-      if (!escaped) out += name.front();
-      name.remove_prefix(1);
-    }
-  }
-  return out;
+// False: it is no name of this language, or of no reasonable length.
+bool demangle_as(Demangler* language, const std::string& name, Text& out) {
+  out.text.clear();
+  if (setjmp(out.too_long) != 0) return false;
+  return language(name.c_str(), kParametersAndTypes, take_text, &out) != 0;
 }
 
 }  // namespace
 
 std::string demangle(std::string_view mangled) {
   const auto at = mangled.find('@');  // a version: memcpy@@GLIBC_2.14
-  const std::string name(mangled.substr(0, std::min(at, kLongestName)));
-  if (!name.starts_with("_Z") && !name.starts_with("__Z")) return name;
-  int status = 0;
-  const std::unique_ptr<char, void (*)(void*)> text(abi::__cxa_demangle(name.c_str(), nullptr, nullptr, &status),
-                                                    std::free);
-  if (status != 0 || !text) return name;
-  const std::string_view demangled(text.get());
-  return ends_in_rust_hash(demangled) ? rust_text(demangled) : std::string(demangled);
+  std::string name(mangled.substr(0, std::min(at, kLongestName)));
+  if (!name.starts_with("_Z") && !name.starts_with("_R")) return name;
+  Text out;
+  // Rust's older names look like those of C++, and are its when they end like Rust's.
+  if (demangle_as(rust_demangle_callback, name, out) || demangle_as(cplus_demangle_v3_callback, name, out))
+    return std::move(out.text);
+  return name;
 }
 
 std::string without_parameters(std::string_view demangled) {
@@ -74,7 +73,7 @@ std::string without_parameters(std::string_view demangled) {
       i += sizeof("(anonymous namespace)") - 2;
     } else if (demangled[i] == '<') {
       ++depth;
-    } else if (demangled[i] == '>' && depth > 0) {
+    } else if (demangled[i] == '>' && depth > 0 && demangled[i - 1] != '-') {  // not the arrow of Rust's fn() -> T
       --depth;
     } else if (demangled[i] == '(' && depth == 0 && i > 0) {
       return std::string(demangled.substr(0, i));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// demangle.hpp - a linker's name of a function as its programmer wrote it: C++, and Rust's older scheme. Other names,
-// Rust's newer ones (_R...) among them, stay as they are.
+// demangle.hpp - a linker's name of a function as its programmer wrote it: of C++, and of Rust in both of its schemes.
+// Other names stay as they are, and so does one whose text would be absurdly long.
 #pragma once
 
 #include <string>

@@ -128,9 +128,10 @@ WaitKind wait_kind(const Thread& thread, const Interval& blocked) {
 }
 
 std::string_view wait_kind_name(WaitKind kind) {
-  constexpr std::string_view kNames[] = {"wait",      "kernel lock", "disk",    "page fault",      "futex",
-                                         "sleep",     "poll",        "network", "child",           "signal",
-                                         "async I/O", "vfork",       "file",    "uninterruptible", "kernel thread"};
+  constexpr std::string_view kNames[] = {
+      "wait",   "kernel lock", "disk",      "page fault", "futex",   "sleep",           "poll",          "network",
+      "child",  "signal",      "async I/O", "vfork",      "file",    "uninterruptible", "kernel thread", "pipe",
+      "socket", "eventfd",     "timerfd",   "signalfd",   "inotify", "terminal"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 
@@ -154,6 +155,12 @@ std::string describe_call(const Call& call) {
       return name;
   }
   return name;
+}
+
+std::optional<std::uint32_t> descriptor_of(const Call& call) {
+  const KindRow* row = row_of(call);
+  const bool known = row && row->first == First::kFd && call.args_taken != KF_ARGS_NONE;
+  return known ? std::optional(static_cast<std::uint32_t>(call.arg0)) : std::nullopt;
 }
 
 bool is_send_call(std::uint16_t nr) { return facts_of(nr).sends; }

@@ -4,6 +4,7 @@
 // the thread was in and by the state it slept in. Pure functions; system call numbers are this machine's.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -31,6 +32,14 @@ enum class WaitKind : std::uint8_t {
   kFile,             // read and write of what may be a pipe, socket, terminal or file
   kUninterruptible,  // a lock or work inside the kernel
   kKernelThread,     // a kernel thread waits for work
+  // Of kFile, where it is known what the descriptor was (descriptors.hpp).
+  kPipe,
+  kSocket,
+  kEventfd,
+  kTimerfd,
+  kSignalfd,
+  kInotify,
+  kTerminal,
 };
 
 WaitKind wait_kind(const Thread& thread, const Interval& blocked);
@@ -42,6 +51,8 @@ std::string wait_object(const Thread& thread, const Interval& blocked);
 
 // "read fd 7", as wait_object() puts it.
 std::string describe_call(const Call& call);
+// The file descriptor that says what the call waits for.
+std::optional<std::uint32_t> descriptor_of(const Call& call);
 
 // Calls that hand data to a socket and may run the receiver's softirq on the way.
 bool is_send_call(std::uint16_t nr);

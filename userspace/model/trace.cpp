@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/escape.hpp"
 #include "model/timeline_builder.hpp"
@@ -30,8 +31,8 @@ Timeline timeline_of(const Dump& dump, StackLog& stacks) {
 
 Trace::Trace(Dump dump) : dump_(std::move(dump)), timeline_(timeline_of(*dump_, stacks_)) { find_targets(); }
 
-Trace::Trace(Timeline timeline, DumpMeta meta, std::vector<KernelSymbol> functions)
-    : meta_(std::move(meta)), functions_(std::move(functions)), timeline_(std::move(timeline)) {
+Trace::Trace(Timeline timeline, DumpMeta meta, Meanings meanings)
+    : meta_(std::move(meta)), meanings_(std::move(meanings)), timeline_(std::move(timeline)) {
   find_targets();
 }
 
@@ -56,8 +57,15 @@ bool Trace::is_target(const Thread& thread) const {
 bool Trace::has_all_calls(const Thread& thread) const { return all_calls_ && !thread.is_kthread && is_target(thread); }
 
 std::string_view Trace::function_name(std::uint64_t address) const {
-  const KernelSymbol* symbol = find_symbol(dump_ ? dump_->kernel_symbols() : functions_, address);
+  const KernelSymbol* symbol = find_symbol(dump_ ? dump_->kernel_symbols() : meanings_.functions, address);
   return symbol && symbol->begin == address ? symbol->name : std::string_view();
+}
+
+const FdLink* Trace::fd_link(std::uint32_t tgid, std::uint32_t fd) const {
+  const std::span<const FdLink> links = dump_ ? dump_->fd_links() : meanings_.fd_links;
+  const auto number = [](const FdLink& link) { return std::pair(link.tgid, link.fd); };
+  const auto found = std::ranges::lower_bound(links, std::pair(tgid, fd), {}, number);
+  return found != links.end() && number(*found) == std::pair(tgid, fd) ? &*found : nullptr;
 }
 
 std::string thread_name(const Timeline& timeline, ThreadId id, std::uint64_t at_ns) {

@@ -14,13 +14,19 @@
 
 namespace kflight::model {
 
+// What numbers in events mean, of a trace without a dump. Both sorted.
+struct Meanings {
+  std::vector<KernelSymbol> functions = {};
+  std::vector<FdLink> fd_links = {};
+};
+
 class Trace {
  public:
   // Builds the Timeline: a pass over all events.
   explicit Trace(Dump dump);
   static Result<Trace> open(const std::string& path);
-  // A trace without a dump, for synthetic ones; `functions` by address.
-  Trace(Timeline timeline, DumpMeta meta = {}, std::vector<KernelSymbol> functions = {});
+  // A trace without a dump, for synthetic ones.
+  Trace(Timeline timeline, DumpMeta meta = {}, Meanings meanings = {});
 
   const Timeline& timeline() const noexcept { return timeline_; }
   const StackLog& stacks() const noexcept { return stacks_; }
@@ -33,11 +39,13 @@ class Trace {
   bool has_all_calls(const Thread& thread) const;
   // Of the kernel's function that begins there; empty when it is not known.
   std::string_view function_name(std::uint64_t address) const;
+  // Of the process's file descriptor; null when it is not known.
+  const FdLink* fd_link(std::uint32_t tgid, std::uint32_t fd) const;
 
  private:
   std::optional<Dump> dump_;
   DumpMeta meta_;
-  std::vector<KernelSymbol> functions_;
+  Meanings meanings_;
   StackLog stacks_;
   Timeline timeline_;
   void find_targets();

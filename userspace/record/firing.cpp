@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "record/firing.hpp"
 
-#include <fmt/format.h>
-#include <limits.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 
 #include "dump/syscalls.hpp"
+#include "record/fd_links.hpp"
 
 namespace kflight::record {
 namespace {
@@ -37,18 +34,8 @@ void copy_call(Cause& cause, const Call& call) {
 
 std::string descriptor_target(std::uint32_t tgid, std::uint32_t nr, std::uint32_t abi,
                               const std::array<std::uint64_t, 6>& args) {
-  if (abi != KF_ABI_NATIVE) return {};
-  std::string_view rest = dump::syscall_arguments(nr);
-  for (std::size_t i = 0; i < args.size() && !rest.empty(); ++i) {
-    const std::string_view argument = rest.substr(0, rest.find(' '));
-    rest.remove_prefix(std::min(rest.size(), argument.size() + 1));
-    if (argument != "fd" && !argument.ends_with(":fd")) continue;
-    char target[PATH_MAX];
-    const std::string link = fmt::format("/proc/{}/fd/{}", tgid, static_cast<std::int32_t>(args[i]));
-    const ssize_t length = ::readlink(link.c_str(), target, sizeof target);
-    return length > 0 ? std::string(target, static_cast<std::size_t>(length)) : std::string();
-  }
-  return {};
+  const auto argument = abi == KF_ABI_NATIVE ? dump::fd_argument(nr) : std::nullopt;
+  return argument && *argument < args.size() ? read_fd_link(tgid, static_cast<std::uint32_t>(args[*argument])) : "";
 }
 
 Cause cause_of(const kf_ctl& record, std::string_view trigger_text, std::uint64_t received_ns) {

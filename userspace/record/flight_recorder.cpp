@@ -20,6 +20,7 @@
 #include "dump/syscalls.hpp"
 #include "dump/writer.hpp"
 #include "record/consumer.hpp"
+#include "record/fd_links.hpp"
 #include "record/firing.hpp"
 #include "record/host.hpp"
 #include "record/kernel_symbols.hpp"
@@ -329,6 +330,10 @@ DumpMeta FlightRecorder::Impl::describe(const Cause& cause, const WindowInfo& wi
 Result<std::uint64_t> FlightRecorder::Impl::write(ByteSink& sink, const Cause& cause) {
   // The snapshot first: every switch it counts is then in the window, and its own times say where to stop counting.
   KF_TRY_ASSIGN(std::vector<kf_task> tasks, loader->snapshot());
+  // Before the window ends: a wait that goes on until then is certainly on what its descriptor is now.
+  FdLinks links;
+  links.add(cause);
+  links.add(tasks);
   const std::uint64_t end_ns = boottime_ns();
   KF_TRY_ASSIGN(const std::uint32_t stayed_busy, loader->flush());
   if (stayed_busy) log_warn("the newest events of {} CPUs could not be flushed into the dump", stayed_busy);
@@ -353,8 +358,12 @@ Result<std::uint64_t> FlightRecorder::Impl::write(ByteSink& sink, const Cause& c
     kernel_addresses.insert(kernel_addresses.end(), of_stacks.begin(), of_stacks.end());
   }
   KF_TRY(writer.kernel_symbols(kernel_symbols.of(kernel_addresses)));
-  for (auto piece = snapshot.next_piece(); !piece.empty(); piece = snapshot.next_piece())
+  links.add(snapshot.base_tasks);
+  for (auto piece = snapshot.next_piece(); !piece.empty(); piece = snapshot.next_piece()) {
+    links.add(piece);
     KF_TRY(writer.chunk_bytes(piece));
+  }
+  KF_TRY(writer.fd_links(links.records()));
   return writer.finish();
 }
 

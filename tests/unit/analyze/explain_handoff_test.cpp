@@ -73,8 +73,8 @@ TEST(ExplainDisk, AnIoLimitHeldItBack) {
   t.block(KF_BLOCK_INSERT, kRequest).at(31'000).block(KF_BLOCK_ISSUE, kRequest);
   t.at(49'000).cpu(0).block(KF_BLOCK_COMPLETE, kRequest, {.ctx = KF_CTX_HARDIRQ});
   t.at(50'000).caused_waking(7, KF_CTX_HARDIRQ, KF_CAUSE_BLOCK, kVda, {30'000, 31'000});
-  const Explained e =
-      explain(t, 7, 10'000, 50'000, 100'000, {}, {{kFunction, kFunction + 64, "blk_throtl_dispatch_work_fn", ""}});
+  const Explained e = explain(t, 7, 10'000, 50'000, 100'000, {},
+                              {.functions = {{kFunction, kFunction + 64, "blk_throtl_dispatch_work_fn", ""}}});
   EXPECT_EQ(e.sum(Category::kDiskQueue), 21'000u);
   EXPECT_EQ(e.sum(Category::kDiskService), 18'000u);
   EXPECT_THAT(e.text(), testing::HasSubstr("held back by an I/O limit"));
@@ -94,7 +94,7 @@ TraceBuilder work_wait(const QueueSpec& queued) {
 
 TEST(ExplainWork, QueuerDelayAndWorker) {
   const Explained e = explain(work_wait({.at_ns = 30'000, .by = 8, .cpu = 1}), 7, 10'000, 50'000, 100'000, {},
-                              {{kFunction, kFunction + 64, "dio_aio_complete_work", ""}});
+                              {.functions = {{kFunction, kFunction + 64, "dio_aio_complete_work", ""}}});
   EXPECT_EQ(e.sum(Category::kCpu, 8), 20'000u);
   EXPECT_EQ(e.sum(Category::kWorkqueue), 10'000u);
   EXPECT_EQ(e.sum(Category::kCpu, 60), 10'000u);

@@ -87,7 +87,7 @@ Explained rich_example() {
   meta.config.syscalls = "all";
   meta.config.everyone = true;
   TraceBuilder t;
-  t.runs(0, 7).runs(1, 0).sleeps(60, {.state = KF_ST_IDLE}).named(60, "kworker/1:1", KF_TASK_KTHREAD);
+  t.runs(0, 7).runs(1, 0).sleeps(60, {.state = KF_ST_IDLE}).named(60, "kworker/1:1", KF_TASK_KTHREAD).named(7, "seven");
   t.at(5'000).cpu(0).returns("getppid", 4'000, 1);
   t.at(10'000).switch_to(0, {.state = KF_ST_DISK, .iowait = true, .call = "pwrite64", .args = {3}});
   t.at(29'000).cpu(1).waking(60, {.ctx = KF_CTX_SOFTIRQ}).wakeup(60, 1).switch_to(60);
@@ -99,7 +99,9 @@ Explained rich_example() {
   t.at(60'000).cpu(1).work(kFunction, 58'000, {.at_ns = 55'000, .by = 8, .cpu = 0});
   t.caused_waking(7, KF_CTX_TASK, KF_CAUSE_WORK, 0, {kFunction, 0});
   t.at(61'000).cpu(0).switch_to(7).at(62'000).throttle(3).switch_to(0, {.preempt = true, .throttled = true});
-  return explain(t, 7, 2'000, 70'000, 80'000, meta, {{kFunction, kFunction + 64, "blk_throtl_dispatch_work_fn", ""}});
+  return explain(t, 7, 2'000, 70'000, 80'000, meta,
+                 {.functions = {{kFunction, kFunction + 64, "blk_throtl_dispatch_work_fn", ""}},
+                  .fd_links = {{7, 3, 40'000, "/var/log/x"}}});
 }
 
 std::vector<json> examples() {
@@ -183,7 +185,7 @@ TEST(ExplainJson, ListsAreClosed) {
   for (std::size_t i = 0; i < analyze::kCategories; ++i)
     categories.emplace(analyze::category_name(static_cast<analyze::Category>(i)));
   EXPECT_EQ(document.categories, categories);
-  for (int kind = 0; kind <= static_cast<int>(model::WaitKind::kKernelThread); ++kind) {
+  for (int kind = 0; kind <= static_cast<int>(model::WaitKind::kTerminal); ++kind) {
     const std::string name(model::wait_kind_name(static_cast<model::WaitKind>(kind)));
     EXPECT_NE(document.text.find('`' + name + '`'), std::string::npos) << name;
   }

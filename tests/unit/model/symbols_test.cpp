@@ -307,7 +307,49 @@ TEST(Demangle, Rust) {
   EXPECT_EQ(demangle("_ZN4core3fmt5write17h0123456789abcdefE"), "core::fmt::write");
   EXPECT_EQ(demangle("_ZN48_$LT$std..io..Stdin$u20$as$u20$std..io..Read$GT$4read17h0123456789abcdefE"),
             "<std::io::Stdin as std::io::Read>::read");
-  EXPECT_EQ(demangle("_RNvCs1234_7mycrate3foo"), "_RNvCs1234_7mycrate3foo") << "the newer scheme is left as it is";
+}
+
+// As rustc 1.95 made them.
+TEST(Demangle, RustV0) {
+  EXPECT_EQ(demangle("_RNvCs1234_7mycrate3foo"), "mycrate::foo");
+  EXPECT_EQ(demangle("_RINvCsjMaewn57Afh_1t6higherNCNvB2_4mains_0EB2_"), "t::higher::<t::main::{closure#1}>");
+  EXPECT_EQ(demangle("_RINvCsjMaewn57Afh_1t7genericeKb0_Kca_Ka7_EB2_"), "t::generic::<str, false, '\\n', 7>");
+  EXPECT_EQ(demangle("_RINvCsjMaewn57Afh_1t2tyFG_RL0_hFG_RL0_eERL0_eEOuEB2_"),
+            "t::ty::<for<'a> fn(&'a u8, for<'b> fn(&'b str) -> &'b str) -> *mut ()>");
+  EXPECT_EQ(
+      demangle("_RINvNtCsgEmfK2I1SDS_4core3ptr13drop_in_placeINtNtCslNYArtu3iFV_5alloc5boxed3BoxDNtNtB4_3any3AnyNt"
+               "NtB4_6marker4SendEL_EECsjMaewn57Afh_1t.llvm.1697443385822230890"),
+      "core::ptr::drop_in_place::<alloc::boxed::Box<dyn core::any::Any + core::marker::Send>>");
+  EXPECT_EQ(demangle("_Rnonsense"), "_Rnonsense");
+}
+
+// Each type is a pair of the one before: 30 of them are 300 characters, and would be gigabytes of text.
+TEST(Demangle, NamesThatGrowWithoutEnd_StayAsTheyAre) {
+  const auto base_62 = [](std::size_t number) {
+    constexpr std::string_view kDigits = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    if (number == 0) return std::string("_");
+    std::string out = "_";
+    for (number -= 1;; number /= 62) {
+      out.insert(out.begin(), kDigits[number % 62]);
+      if (number < 62) return out;
+    }
+  };
+  std::string rust = "INvC1a1f";
+  std::size_t last = rust.size();
+  rust += "TeeE";
+  for (int i = 0; i < 30; ++i) {
+    const std::size_t here = rust.size();
+    rust += "TB" + base_62(last) + "B" + base_62(last) + "E";
+    last = here;
+  }
+  rust = "_R" + rust + "E";
+  EXPECT_EQ(demangle(rust), rust);
+  std::string cpp = "_Z1f1AIiiE";
+  for (const char digit : std::string_view("0123456789ABCDEFGHIJKLMNOPQRS")) {
+    const std::string again = std::string("S") + digit + "_";
+    cpp += "S_I" + again + again + "E";
+  }
+  EXPECT_EQ(demangle(cpp), cpp);
 }
 
 TEST(Demangle, WithoutParameters) {
@@ -316,6 +358,7 @@ TEST(Demangle, WithoutParameters) {
   EXPECT_EQ(without_parameters("(anonymous namespace)::run(int)"), "(anonymous namespace)::run");
   EXPECT_EQ(without_parameters("A::operator()(int) const"), "A::operator()");
   EXPECT_EQ(without_parameters("A::operator<<(int)"), "A::operator<<");
+  EXPECT_EQ(without_parameters("t::f::<fn(u8) -> (u8, u8)>"), "t::f::<fn(u8) -> (u8, u8)>");
   EXPECT_EQ(without_parameters("main"), "main");
 }
 
