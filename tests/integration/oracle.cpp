@@ -90,8 +90,8 @@ std::string list_lines(const model::Trace& trace, const Explanation& explanation
     const std::string who = line.who.kind == Who::Kind::kThread
                                 ? model::thread_label(trace.timeline(), line.who.id, explanation.end_ns)
                                 : std::to_string(line.who.id);
-    out += fmt::format("  {:12} ns  {} {} x{}, {} ns unknown\n", line.ns, analyze::category_name(line.category), who,
-                       line.count, line.by_quality[2]);
+    out += fmt::format("  {:12} ns  {} {} x{}, {} ns inferred, {} ns unknown\n", line.ns,
+                       analyze::category_name(line.category), who, line.count, line.by_quality[1], line.by_quality[2]);
   }
   return out;
 }
@@ -173,6 +173,7 @@ Found look_for(const Planted& planted, const model::Trace& trace, const Explanat
     } else if (is_category(leaf.category, planted.leaf) && by_culprit(planted, timeline, leaf) &&
                on_chain(planted, timeline, explanation, leaf)) {
       found.cause_ns += leaf.length_ns();
+      if (leaf.quality == analyze::Quality::kInferred) found.cause_inferred_ns += leaf.length_ns();
     } else if (planted.leaf.starts_with("disk") && timeline.thread(leaf.thread).tid != planted.subject) {
       found.helpers_ns += leaf.length_ns();
     } else {

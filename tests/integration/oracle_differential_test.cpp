@@ -12,6 +12,8 @@ struct Program {
   Words arguments;
 };
 
+void PrintTo(const Program& program, std::ostream* out) { *out << program.workload; }
+
 class Differential : public RecordTest, public testing::WithParamInterface<Program> {};
 
 TEST_P(Differential, ModelExplainsARealDumpAlike) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The programs with a planted cause again, while events are lost: rings of the smallest size, more events than they
-// hold, and a recorder that is stopped half of the time. Then explain may say "unknown"; it must not say anything
-// wrong.
+// hold, and a recorder that is stopped half of the time. Then explain may say "unknown" or mark what it infers; it must
+// not say anything wrong as if it knew.
 #include <atomic>
 #include <chrono>
 #include <thread>
@@ -70,7 +70,8 @@ TEST_P(OracleUnderLoss, IsUnknownWhereItIsNotRight) {
                                   << "; explained as\n"
                                   << found.leaves);
   EXPECT_EQ(sum_ns, planted.length_ns());
-  EXPECT_LE(found.cause_ns, planted.at_most_ns + planted.tolerance_ns());
+  // A guess may be wrong, and says that it is one.
+  EXPECT_LE(found.cause_ns - found.cause_inferred_ns, planted.at_most_ns + planted.tolerance_ns());
   EXPECT_GE(found.cause_ns + found.unknown_ns + found.helpers_ns + planted.tolerance_ns(), planted.owed_ns());
   EXPECT_LE(found.other_ns, planted.disturbed_ns() + planted.tolerance_ns());
 }
