@@ -8,9 +8,11 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "dump/record_blob.hpp"
@@ -32,18 +34,26 @@ class FdLinks {
   // Whole chunks of the window; `tasks` first, they tell whose threads these are.
   void add(std::span<const std::byte> chunks);
 
-  dump::RecordBlob records() const;  // kf_fd_link
+  // kf_fd_link of all that were found. Last of all.
+  dump::RecordBlob records();
 
  private:
   static constexpr std::size_t kMost = 1024;
+  static constexpr std::size_t kMostUnknown = 1 << 16;
+  using Numbers = std::pair<std::uint32_t, std::uint32_t>;
   struct Link {
     std::uint64_t seen_ns = 0;
     std::string target;  // empty: nothing there
   };
-  void look(std::uint32_t tgid, std::uint32_t nr, std::uint32_t abi, std::uint64_t first_argument);
+  void look(std::uint32_t tgid, std::uint32_t fd);
+  void waited(std::uint32_t tid, const kf_sys& sys);
 
-  std::map<std::pair<std::uint32_t, std::uint32_t>, Link> links_;  // by process and descriptor
-  std::unordered_map<std::uint32_t, std::uint32_t> processes_;     // of the target: by tid
+  std::map<Numbers, Link> links_;                               // by process and descriptor
+  std::unordered_set<std::uint32_t> targets_;                   // processes
+  std::unordered_map<std::uint32_t, std::uint32_t> processes_;  // of the target's threads
+  // Threads that are in no snapshot, and descriptors: the chunk that has a thread's fork may come after those in which
+  // it waits, when another CPU forked it.
+  std::set<Numbers> unknown_;
 };
 
 }  // namespace kflight::record

@@ -94,6 +94,18 @@ TEST_F(FdLinksTest, OfCallsThatBlockedInTheWindow) {
   EXPECT_EQ(found(), (Texts{"pipe:[", "anon_inode:["}));
 }
 
+// It was forked on another CPU, whose chunk comes later, and is not there any more.
+TEST_F(FdLinksTest, OfThreadsWhoseForkComesLater) {
+  add({task(1)});
+  ChunkBuilder cpu0(0, {.start = 10us, .cur_tid = 1}), cpu1(1, {.start = 10us, .cur_tid = 0});
+  const auto fork = cpu0.after(1us).fork(1, 2, self_, {.is_thread = true}).fork(1, 3, 1, {.is_thread = true}).build();
+  cpu1.after(2us).switch_to(2, KF_ST_RUNNING).after(1us);
+  cpu1.switch_to(3, KF_ST_SLEEP, {.sys = call(nr("read"), {arg(pipe_)})}).after(1us);
+  const auto wait = cpu1.switch_to(0, KF_ST_SLEEP, {.sys = call(nr("read"), {arg(socket_)})}).build();
+  for (const auto& chunk : {wait, fork}) links_.add(std::span<const std::byte>(chunk.bytes()));
+  EXPECT_EQ(found(), (Texts{"pipe:["}));
+}
+
 TEST_F(FdLinksTest, OfCallsFromBeforeTheWindow) {
   add({task(1), task(2)});
   std::vector<kf_base_task> base(2);
