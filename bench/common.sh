@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2034 # variables are for the scripts that source this
 #
 # What the scripts of this folder share; they source it. Builds the release programs, and starts and stops recorders and
 # other children so that nothing is left behind, whatever happens.
@@ -15,15 +16,18 @@ die() {
 [ "$(id -u)" -eq 0 ] || die "loading BPF programs needs root"
 
 temp=$(mktemp -d "${TMPDIR:-/tmp}/kflight-bench-XXXXXX")
-children=()
+loads=()
 recorder=
 clean_up() {
-  local status=$? child
+  local status=$?
   trap - EXIT INT TERM
-  for child in $recorder "${children[@]}"; do
-    kill "$child" 2>/dev/null || true
-    wait "$child" 2>/dev/null || true
-  done
+  if [ -n "$recorder" ]; then
+    kill "$recorder" 2>/dev/null || true
+    wait "$recorder" 2>/dev/null || true
+  fi
+  # A signal can come between the start of a load and the line that notes it; the shell itself knows all.
+  mapfile -t -O "${#loads[@]}" loads < <(jobs -pr)
+  end_loads
   rm -rf "$temp"
   exit "$status"
 }
@@ -31,11 +35,40 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
+# start_load COMMAND...: in the background, in a session of its own: many loads have children, and these outlive a parent
+# that is killed. Its PID, which is the number of its group too, is in $load. Not in a subshell: only this shell cleans up.
+start_load() {
+  setsid -- "$@" &
+  load=$!
+  loads+=("$load")
+}
+
+# The leader first: it may not have its group yet. Its number stays taken until it is waited for.
+end_loads() {
+  local one
+  for one in "${loads[@]}"; do
+    kill -KILL "$one" 2>/dev/null || true
+    kill -KILL -- "-$one" 2>/dev/null || true
+  done
+  for one in "${loads[@]}"; do
+    wait "$one" 2>/dev/null || true
+  done
+  loads=()
+}
+
+# run COMMAND...: a load that ends by itself; until then this script can be interrupted.
+run() {
+  local status=0
+  start_load "$@"
+  wait "$load" || status=$?
+  unset 'loads[-1]'
+  return "$status"
+}
+
 # start_idle: a process that does nothing, to be a target. Its PID is in $idle.
 start_idle() {
-  sleep infinity &
-  idle=$!
-  children+=("$idle")
+  start_load sleep infinity
+  idle=$load
 }
 
 # start_recorder ARGUMENTS...: returns when it records. Its PID is in $recorder.

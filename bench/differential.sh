@@ -18,7 +18,7 @@ done
 [ -f "${KFLIGHT_ORACLE:-}" ] || die "there is no reference model; set KFLIGHT_ORACLE to its explain_ref.py"
 scripts/build.sh release kflight_cli oracle_export workloads >&2
 
-compare() { python3 tests/oracle/differential.py "$build/tests/oracle_export" "$@"; }
+compare() { run python3 tests/oracle/differential.py "$build/tests/oracle_export" "$@"; }
 
 # The model reads every event again for each trace, so real dumps are few and asked often.
 workloads=(counts "pipe_pingpong --rounds 300" "race_wake --rounds 5000" convoy "epoll_upstream --transport tcp"
@@ -27,7 +27,7 @@ per_dump=$((intervals / 4 / ${#workloads[@]} + 1))
 for workload in "${workloads[@]}"; do
   start_recorder --all --min-age 60s
   # shellcheck disable=SC2086 # several arguments
-  "$build"/workloads/workload_$workload >/dev/null
+  run "$build"/workloads/workload_$workload >/dev/null
   "$kflight" dump --name "bench-$$" -o "$temp/dump.kfr" >/dev/null
   stop_recorder
   echo -n "$workload: "

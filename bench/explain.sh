@@ -27,13 +27,10 @@ scripts/build.sh release kflight_cli >&2
 # record EVENTS FILE
 record() {
   start_recorder --all --syscalls slow --max-bytes 1GiB --min-age 10m
-  perf bench sched messaging --thread --group 4 --nr_loops 100000000 >/dev/null 2>&1 &
-  local load=$!
-  children+=("$load")
+  start_load perf bench sched messaging --thread --group 4 --nr_loops 100000000 >/dev/null 2>&1
   until [ "$(status window events)" -ge "$1" ]; do sleep 0.1; done
   "$kflight" dump --name "bench-$$" -o "$2" >/dev/null
-  kill -KILL "$load"
-  wait "$load" 2>/dev/null || true
+  end_loads
   stop_recorder
 }
 

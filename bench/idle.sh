@@ -15,7 +15,7 @@ sleep 2 # the first window
 cpu_ns() { cat /proc/"$recorder"/task/*/schedstat | awk '{ n += $1 } END { printf "%d\n", n }'; }
 
 before=$(cpu_ns)
-sleep "$seconds"
+run sleep "$seconds"
 used=$(($(cpu_ns) - before))
 awk -v used="$used" -v s="$seconds" 'BEGIN { printf "recorder CPU      %.3f %% of one CPU over %d s\n", used / s / 1e7, s }'
 awk '/^VmRSS/ { printf "recorder memory   %.1f MiB resident\n", $2 / 1024 }' "/proc/$recorder/status"

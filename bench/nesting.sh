@@ -14,7 +14,7 @@ start_idle
 seen=0 lost=0 dumps=0
 while ((seen < wanted)); do
   start_recorder --all --syscalls all --max-bytes 256MiB --min-age 1h
-  "$build/workloads/workload_nesting_stress" --run 5000 --pairs $((1 + dumps % 4)) >/dev/null
+  run "$build/workloads/workload_nesting_stress" --run 5000 --pairs $((1 + dumps % 4)) >/dev/null
   dump=$temp/nesting.kfr
   "$kflight" dump --name "bench-$$" -o "$dump" >/dev/null
   stop_recorder

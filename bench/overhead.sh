@@ -30,9 +30,9 @@ scripts/build.sh release kflight_cli getppid_loop >&2
 start_idle
 
 # Each prints seconds.
-run_pipe() { taskset -c 0 perf bench -f simple sched pipe -l 200000; }
-run_getppid() { taskset -c 0 "$build/bench/getppid_loop" 5000000; }
-run_messaging() { perf bench -f simple sched messaging -g 10 -l 400; }
+run_pipe() { run taskset -c 0 perf bench -f simple sched pipe -l 200000; }
+run_getppid() { run taskset -c 0 "$build/bench/getppid_loop" 5000000; }
+run_messaging() { run perf bench -f simple sched messaging -g 10 -l 400; }
 
 measure() { # untraced|traced MODE ROUND
   local program

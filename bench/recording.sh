@@ -14,28 +14,19 @@ scripts/build.sh release kflight_cli getppid_loop workload_nanosleep workload_mu
 now_ns() { date +%s%N; }
 cpu_ns() { cat /proc/"$recorder"/task/*/schedstat | awk '{ n += $1 } END { printf "%d\n", n }'; }
 
-start_load() {
-  perf bench sched messaging -g 2 -l 100000000 >/dev/null 2>&1 &
-  load=($!)
-  perf bench sched pipe -l 100000000 >/dev/null 2>&1 &
-  load+=($!)
-  "$build/bench/getppid_loop" 4000000000 >/dev/null 2>&1 &
-  load+=($!)
-  while :; do dd if=/dev/zero of="$temp/written" bs=4k count=16 conv=fsync 2>/dev/null; done &
-  load+=($!)
-  children+=("${load[@]}")
-}
-end_load() {
-  pkill -KILL -P "${load[0]}" || true # messaging's workers are its children
-  kill -KILL "${load[@]}" 2>/dev/null || true
-  wait "${load[@]}" 2>/dev/null || true
+start_mix() {
+  start_load perf bench sched messaging -g 2 -l 100000000 >/dev/null 2>&1
+  start_load perf bench sched pipe -l 100000000 >/dev/null 2>&1
+  start_load "$build/bench/getppid_loop" 4000000000 >/dev/null 2>&1
+  # shellcheck disable=SC2016 # its own shell's parameter
+  start_load bash -c 'while :; do dd if=/dev/zero of="$0" bs=4k count=16 conv=fsync 2>/dev/null; done' "$temp/written"
 }
 
 start_recorder --all --syscalls all
-start_load
+start_mix
 sleep 1
 events=$(status events_seen) hits=$(status hits_seen) cpu=$(cpu_ns) from=$(now_ns)
-sleep "$seconds"
+run sleep "$seconds"
 events=$(($(status events_seen) - events)) hits=$(($(status hits_seen) - hits))
 cpu=$(($(cpu_ns) - cpu)) took=$(($(now_ns) - from))
 bytes=$(status window bytes) kept=$(status window events) kept_hits=$(status window hits)
@@ -58,33 +49,36 @@ dumps() {
   awk -v size="$size" 'BEGIN { printf ", %.1f MiB\n", size / 1048576 }'
 }
 dumps "dump under load"
-end_load
+end_loads
 dumps "dump without load"
 echo "losses               $(status losses) events"
 stop_recorder
 rm -f "$temp"/*.kfr
 
-# infos TRIGGER WORKLOAD: records a few runs of it, prints what `info --json` says of the dumps, one line each
+# infos TRIGGER WORKLOAD: records a few runs of it; what `info --json` says of the dumps is in $temp/infos, one line each
 infos() {
-  local trigger=$1 round
+  local trigger=$1
+  : >"$temp/infos"
   shift
-  for round in $(seq 15); do
+  for _ in $(seq 15); do
     start_recorder --trigger "$trigger" --post 10ms --max-dumps 1 --wait --comm "$(basename "$1" | cut -c1-15)"
-    "$@" >/dev/null
+    run "$@" >/dev/null
     wait "$recorder" || die "the recorder failed: $(cat "$temp/record.log")"
     recorder=
-    "$kflight" info --json "$temp"/*.kfr | python3 -c 'import json, sys; print(json.dumps(json.load(sys.stdin)))'
+    "$kflight" info --json "$temp"/*.kfr | python3 -c 'import json, sys; print(json.dumps(json.load(sys.stdin)))' >>"$temp/infos"
     rm -f "$temp"/*.kfr
   done
 }
-ms_of() { # EXPRESSION of ns, over the dump's cause c
+ms_of() { # EXPRESSION of ns, over the dumps' cause c
   python3 -c '
 import json, statistics, sys
 expression = sys.argv[1]
 found = []
-for line in sys.stdin:
+for line in open(sys.argv[2]):
     found.append(eval(expression, {"c": json.loads(line)["cause"]}) / 1e6)
-print("%.2f ms median, %.2f ms at most (%d runs)" % (statistics.median(found), max(found), len(found)))' "$1"
+print("%.2f ms median, %.2f ms at most (%d runs)" % (statistics.median(found), max(found), len(found)))' "$1" "$temp/infos"
 }
-echo "trigger to request   $(infos 'syscall:clock_nanosleep>50ms' "$build/workloads/workload_nanosleep" | ms_of 'c["received_ns"] - c["fired_ns"]')"
-echo "inflight>100ms late  $(infos 'inflight>100ms' "$build/workloads/workload_mutex_sleeper" | ms_of 'c["fired_ns"] - c["enter_ns"] - 100e6')"
+infos 'syscall:clock_nanosleep>50ms' "$build/workloads/workload_nanosleep"
+echo "trigger to request   $(ms_of 'c["received_ns"] - c["fired_ns"]')"
+infos 'inflight>100ms' "$build/workloads/workload_mutex_sleeper"
+echo "inflight>100ms late  $(ms_of 'c["fired_ns"] - c["enter_ns"] - 100e6')"

@@ -150,7 +150,7 @@ TEST_F(Handoff, StepsOfARequestComeInOrder) {
 }
 
 TEST_F(Handoff, AnIoLimitIsNamed) {
-  const auto run = record("io_throttle");
+  const auto run = record("disk_throttle");
   if (!run) GTEST_SKIP() << "no cgroup with an I/O limit can be made here";
   const Json explanation = explained(*run);
   const auto length = explanation["op"]["duration_ns"].get<std::uint64_t>();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// disk_throttle.cpp - direct writes by a process whose cgroup may write only so much per second: the wait is for the
-// disk, before a request for it is even made. Works with both versions of the cgroup file system, when this process may
-// create a group in it.
+// disk_throttle.cpp - direct writes by a process whose cgroup may write only so much per second: the kernel holds the
+// requests back before the disk's queue and a kworker lets them go. Works with both versions of the cgroup file system,
+// when this process may create a group in it. The clean twin writes without a limit.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -12,6 +12,8 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 
 #include "workload.hpp"
 
@@ -30,20 +32,30 @@ bool write_file(const std::string& path, const std::string& text) {
   return written;
 }
 
-// A group of our own below `root`, with the limit set; false when this hierarchy has none.
-bool make_group(const std::string& root, const std::string& group, const std::string& device, std::uint64_t rate) {
-  write_file(root + "/cgroup.subtree_control", "+io");  // fails where it is set already or where there is none
-  if (mkdir(group.c_str(), 0755) != 0) return false;
-  if (write_file(group + "/io.max", device + " wbps=" + std::to_string(rate))) return true;
-  if (write_file(group + "/blkio.throttle.write_bps_device", device + " " + std::to_string(rate))) return true;
-  rmdir(group.c_str());
-  return false;
-}
-
-std::string device_of(int fd) {
+// "254:0": the whole disk that holds the file, for limits are not set on partitions. Empty: it is on none.
+std::string disk_of(int fd) {
   struct stat status {};
   check(fstat(fd, &status), "fstat");
-  return std::to_string(major(status.st_dev)) + ":" + std::to_string(minor(status.st_dev));
+  std::filesystem::path device =
+      "/sys/dev/block/" + std::to_string(major(status.st_dev)) + ":" + std::to_string(minor(status.st_dev));
+  std::error_code none;
+  device = std::filesystem::canonical(device, none);
+  if (none) return "";
+  if (std::filesystem::exists(device / "partition")) device = device.parent_path();
+  std::ifstream file(device / "dev");
+  std::string numbers;
+  file >> numbers;
+  return numbers;
+}
+
+// A group of our own below `root` with the limit set; false when this hierarchy does not limit I/O.
+bool make_group(const std::string& root, const std::string& group, const std::string& disk, std::uint64_t rate) {
+  write_file(root + "/cgroup.subtree_control", "+io");  // fails where it is set already or where there is none
+  if (mkdir(group.c_str(), 0755) != 0) return false;
+  if (write_file(group + "/blkio.throttle.write_bps_device", disk + " " + std::to_string(rate))) return true;
+  if (write_file(group + "/io.max", disk + " wbps=" + std::to_string(rate))) return true;
+  rmdir(group.c_str());
+  return false;
 }
 
 }  // namespace
@@ -53,32 +65,35 @@ int main(int argc, char** argv) {
       argc, argv, "disk_throttle", "writes over the limit of their cgroup",
       {{"writes", "6", "of 256 KiB"}, {"rate", "4096", "KiB/s allowed"}, {"dir", "/var/tmp", "folder of the file"}});
   const std::uint64_t writes = run.number("writes");
+  run.wait_for_start();
   const int fd = open(run.text("dir").c_str(), O_TMPFILE | O_RDWR | O_DIRECT, 0600);
   if (fd < 0) run.skip("no direct I/O in " + run.text("dir") + ": " + std::strerror(errno));
+  const std::string disk = disk_of(fd);
+  if (disk.empty()) run.skip(run.text("dir") + " is on no disk");
   std::string root, group;
-  for (const char* candidate : {"/sys/fs/cgroup", "/sys/fs/cgroup/blkio"}) {
+  for (const char* candidate : {"/sys/fs/cgroup", "/sys/fs/cgroup/blkio", "/sys/fs/cgroup/unified"}) {
     root = candidate;
     group = root + "/kflight-workload-" + std::to_string(getpid());
-    if (make_group(root, group, device_of(fd), run.number("rate") << 10)) break;
+    if (make_group(root, group, disk, run.number("rate") << 10)) break;
     group.clear();
   }
-  if (group.empty()) run.skip("no cgroup with a limit for this disk can be created below /sys/fs/cgroup");
+  if (group.empty()) run.skip("no cgroup with an I/O limit can be created below /sys/fs/cgroup");
+
   void* block = std::aligned_alloc(4096, kBlockBytes);
   std::memset(block, 'k', kBlockBytes);
-  const auto write_block = [&](std::uint64_t i) {
-    const auto at = static_cast<off_t>(i * kBlockBytes);
-    check(pwrite(fd, block, kBlockBytes, at) == static_cast<ssize_t>(kBlockBytes) ? 0 : -1, "writing");
+  const auto write_all = [&] {
+    for (std::uint64_t i = 0; i < writes; ++i)
+      check(pwrite(fd, block, kBlockBytes, static_cast<off_t>(i * kBlockBytes)) == kBlockBytes ? 0 : -1, "pwrite");
   };
-  for (std::uint64_t i = 0; i < writes; ++i) write_block(i);  // extents exist from here on
-  run.wait_for_start();
-
+  write_all();  // allocates the blocks: from now on a write is one request and no metadata
+  check(fsync(fd), "fsync");
   if (!run.clean() && !write_file(group + "/cgroup.procs", std::to_string(getpid()))) {
     rmdir(group.c_str());
     run.skip("cannot move a process into " + group);
   }
   const std::uint64_t busy_before = cpu_ns() + delay_ns();
   run.begin();
-  for (std::uint64_t i = 0; i < writes; ++i) write_block(i);
+  write_all();
   run.end();
   const std::uint64_t busy_ns = cpu_ns() + delay_ns() - busy_before;  // it ran or could have run
   write_file(root + "/cgroup.procs", std::to_string(getpid()));
