@@ -57,6 +57,8 @@ DumpSurvey::DumpSurvey(const Dump& d) : dump(d) {
   for (const kf_base_task& task : dump.base_tasks()) cover(task.tid, task.tgid);
   for (const kf_task& task : dump.tasks()) cover(task.tid, task.tgid);
   survey_chunks();
+  const LossInfo& lost = dump.meta().losses;
+  base_may_lag = lost.ring_events + lost.window + lost.nested_events > lost_in_rings + lost_nested;
   note_losses();
   set_interval();
   losses.seal();

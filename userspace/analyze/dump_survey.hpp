@@ -27,6 +27,8 @@ struct DumpSurvey {
   std::uint64_t chunks = 0;
   std::uint64_t lost_in_rings = 0;  // as the chunks' numbers tell
   std::uint64_t lost_nested = 0;
+  // Events were lost before the window: what the base state says of a thread's last switch-out may not have been the last.
+  bool base_may_lag = false;
   std::uint64_t duplicate_chunks = 0;
   std::uint64_t hidden_stays = 0;          // times a CPU was given to a thread that the kernel hides from BPF programs
   std::vector<Evidence> number_problems;   // of chunk numbers and counts

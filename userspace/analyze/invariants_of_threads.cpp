@@ -19,6 +19,7 @@ std::uint8_t distance(std::uint8_t from, std::uint8_t to) { return static_cast<s
 class ThreadSequence final : public Invariant {
  public:
   ThreadSequence(const DumpSurvey& survey, Tally tally) : Invariant(survey, tally) {
+    if (survey.base_may_lag) return;
     for (const kf_base_task& task : survey.dump.base_tasks())
       if (task.out_ns != 0) threads_[task.tid] = {task.out_ns, task.out_nsw, true};
   }
@@ -170,6 +171,7 @@ class SnapshotCounts final : public Invariant {
   SnapshotCounts(const DumpSurvey& survey, Tally tally) : Invariant(survey, tally) {
     for (const kf_task& task : survey.dump.tasks())
       if (task.tid != 0) threads_[task.tid].snapshot = &task;
+    if (survey.base_may_lag) return;
     for (const kf_base_task& task : survey.dump.base_tasks())
       if (task.out_ns != 0) switched_out(threads_[task.tid], task.out_ns, task.out_nsw);
   }

@@ -36,6 +36,15 @@ TEST_F(Check, MissingSwitchOutSinceTheBaseState_IsViolated) {
   expect_violated("thread-sequence", "switch-out number 9 follows 7");
 }
 
+// The recorder lost events that the window does not reach back to: a switch-out may have been among them.
+TEST_F(Check, BaseStateBehindALossBeforeTheWindow_IsNoPlaceToCountFrom) {
+  file.meta.losses.ring_events = 1;
+  file.base_tasks.push_back({.tid = 5, .out_ns = 9'000, .out_nsw = 7});
+  file.base_lanes.push_back({.lane = 0, .known = 1, .cur_tid = 5, .through_ns = 10'000});
+  file.add(numbered(cpu0, {9}));
+  EXPECT_NE(check("thread-sequence").verdict, Verdict::kViolated);
+}
+
 TEST_F(Check, NewThreadBeginsAtOne) {
   cpu0.after(1us).fork(5, 9, 9).after(1us).switch_to(9, KF_ST_RUNNING);
   file.add(cpu0.after(1us).switch_to(5, KF_ST_RUNNING, {.nsw = 2}).build());
