@@ -91,17 +91,14 @@ int main(int argc, char** argv) {
     rmdir(group.c_str());
     run.skip("cannot move a process into " + group);
   }
-  const std::uint64_t busy_before = cpu_ns() + delay_ns();
-  run.begin();
+  Wait wait(run);
   write_all();
-  run.end();
-  const std::uint64_t busy_ns = cpu_ns() + delay_ns() - busy_before;  // it ran or could have run
+  wait.end();
   write_file(root + "/cgroup.procs", std::to_string(getpid()));
   rmdir(group.c_str());
 
-  const std::uint64_t waited_ns = run.t1() - run.t0() - std::min(busy_ns, run.t1() - run.t0());
   run.did("bytes", writes * kBlockBytes);
-  if (!run.clean()) run.measured({waited_ns * 9 / 10, waited_ns, 0, 0});
+  if (!run.clean()) run.measured({wait.at_least_ns() * 9 / 10, wait.at_most_ns(), 0, 0});
   run.expect({.leaf = "disk:queue", .chain = {"main"}, .min_percent = 90, .detector = {}});
   return run.finish();
 }

@@ -44,18 +44,17 @@ int main(int argc, char** argv) {
   const int fd = unnamed_file(run.text("dir"));
   fill(fd, mib);
   if (run.clean()) check(fsync(fd), "fsync");
-  const std::uint64_t disk_before = write_ms(fd), busy_before = cpu_ns() + delay_ns(), stolen_before = stolen_ns();
-  run.begin();
+  const std::uint64_t disk_before = write_ms(fd), stolen_before = stolen_ns();
+  Wait wait(run);
   if (!run.clean()) check(fsync(fd), "fsync");  // even with nothing to write it would have the disk flush its cache
-  run.end();
-  const std::uint64_t busy_ns = cpu_ns() + delay_ns() - busy_before;  // it ran or could have run
+  wait.end();
 
   run.did("bytes", mib << 20);
   run.did("disk_write_ms", write_ms(fd) - disk_before);
   // The journal's thread and the completions' way back take their part.
-  const std::uint64_t waited_ns = run.t1() - run.t0() - std::min(busy_ns, run.t1() - run.t0());
-  const std::uint64_t doubtful_ns = waited_ns / 2 + stolen_ns() - stolen_before;
-  if (!run.clean()) run.measured({waited_ns - std::min(waited_ns, doubtful_ns), waited_ns, 0, 0});
+  const std::uint64_t doubtful_ns = wait.at_least_ns() / 2 + stolen_ns() - stolen_before;
+  if (!run.clean())
+    run.measured({wait.at_least_ns() - std::min(wait.at_least_ns(), doubtful_ns), wait.at_most_ns(), 0, 0});
   run.expect({.leaf = "disk", .chain = {"main"}, .min_percent = 80, .detector = {}});
   return run.finish();
 }

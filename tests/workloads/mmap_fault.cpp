@@ -45,19 +45,18 @@ int main(int argc, char** argv) {
   const auto* bytes = static_cast<const unsigned char*>(mapped);
   std::uint64_t sum = run.clean() ? touch_pages(bytes, size) : 0;
 
-  const std::uint64_t faults = major_faults(), busy_before = cpu_ns() + delay_ns(), stolen_before = stolen_ns();
-  run.begin();
+  const std::uint64_t faults = major_faults(), stolen_before = stolen_ns();
+  Wait wait(run);
   sum += touch_pages(bytes, size);
-  run.end();
-  const std::uint64_t busy_ns = cpu_ns() + delay_ns() - busy_before;  // it ran or could have run
+  wait.end();
 
   run.did("bytes", size);
   run.did("sum", sum);
   run.did("major_faults", major_faults() - faults);
   // Not counted as busy, though it is not the disk's: the way from the interrupt to this thread, page by page.
-  const std::uint64_t waited_ns = run.t1() - run.t0() - std::min(busy_ns, run.t1() - run.t0());
-  const std::uint64_t doubtful_ns = waited_ns * 7 / 10 + stolen_ns() - stolen_before;
-  if (!run.clean()) run.measured({waited_ns - std::min(waited_ns, doubtful_ns), waited_ns, 0, 0});
+  const std::uint64_t doubtful_ns = wait.at_least_ns() * 7 / 10 + stolen_ns() - stolen_before;
+  if (!run.clean())
+    run.measured({wait.at_least_ns() - std::min(wait.at_least_ns(), doubtful_ns), wait.at_most_ns(), 0, 0});
   run.expect({.leaf = "disk", .chain = {"main"}, .min_percent = 50, .detector = {}});
   return run.finish();
 }

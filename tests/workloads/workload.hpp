@@ -10,6 +10,7 @@
 
 #include <sys/types.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -139,6 +140,30 @@ class Run {
   std::mutex mutex_;  // guards what follows
   std::vector<std::pair<std::string, pid_t>> roles_;
   std::map<std::string, std::uint64_t> delayed_ns_;  // all their life, of threads that have ended
+};
+
+// How long the calling thread, between the interval's ends, neither ran nor could have run. It is read just outside of the
+// interval and just within: when it loses its CPU between two readings, only one of them has that.
+class Wait {
+ public:
+  explicit Wait(Run& run) : run_(run), outer_ns_(busy_ns()) {
+    run.begin();
+    inner_ns_ = busy_ns();
+  }
+  void end() {
+    inner_ns_ = busy_ns() - inner_ns_;
+    run_.end();
+    outer_ns_ = busy_ns() - outer_ns_;
+  }
+  std::uint64_t at_least_ns() const { return length_ns() - std::min(outer_ns_, length_ns()); }
+  std::uint64_t at_most_ns() const { return length_ns() - std::min(inner_ns_, length_ns()); }
+
+ private:
+  static std::uint64_t busy_ns() { return cpu_ns() + delay_ns(); }
+  std::uint64_t length_ns() const { return run_.t1() - run_.t0(); }
+
+  Run& run_;
+  std::uint64_t outer_ns_, inner_ns_;
 };
 
 // A temporary file without a name in `directory`, removed with its descriptor. Ends the program when that fails.
