@@ -54,19 +54,22 @@ echo "losses               $(status losses) events"
 stop_recorder
 rm -f "$temp"/*.kfr
 
-# infos TRIGGER WORKLOAD: records a few runs of it; $temp/infos has what `info --json` says of the dumps, one line each
+# infos TRIGGER WORKLOAD: records a few runs of it; $temp/infos has what `info --json` says of the dumps, one line each.
+# On a machine that is busy enough, the recorder can meet a program so late that its slow call has begun: no dump then.
 infos() {
   local trigger=$1
   : >"$temp/infos"
   shift
   for _ in $(seq 15); do
-    start_recorder --trigger "$trigger" --post 10ms --max-dumps 1 --wait --comm "$(basename "$1" | cut -c1-15)"
+    start_recorder --trigger "$trigger" --post 10ms --max-dumps 1 --duration 20s --wait \
+      --comm "$(basename "$1" | cut -c1-15)"
     run "$@" >/dev/null
     wait "$recorder" || die "the recorder failed: $(cat "$temp/record.log")"
     recorder=
+    compgen -G "$temp/*.kfr" >/dev/null || continue
     "$kflight" info --json "$temp"/*.kfr | tr -d '\n' >>"$temp/infos"
     echo >>"$temp/infos"
-    rm -f "$temp"/*.kfr
+    rm "$temp"/*.kfr
   done
 }
 ms_of() { # EXPRESSION of ns, over the dumps' cause c
