@@ -3,7 +3,7 @@
 #
 # What the scripts of this folder share; they source it. Builds the release programs, and starts and stops recorders and
 # other children so that nothing is left behind, whatever happens.
-set -euo pipefail
+set -Eeuo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 build=${KF_BUILD_DIR:-.build/release}
 kflight=$build/kflight
@@ -15,54 +15,66 @@ die() {
 
 [ "$(id -u)" -eq 0 ] || die "loading BPF programs needs root"
 
+# undo: commands, in quotes, for what is neither a process nor a file in $temp. They run when all processes are gone.
+undo=()
 temp=$(mktemp -d "${TMPDIR:-/tmp}/kflight-bench-XXXXXX")
-loads=()
+declare -A loads=()
 recorder=
 clean_up() {
-  local status=$?
+  local status=$? one
   trap - EXIT INT TERM
   if [ -n "$recorder" ]; then
     kill "$recorder" 2>/dev/null || true
     wait "$recorder" 2>/dev/null || true
   fi
   # A signal can come between the start of a load and the line that notes it; the shell itself knows all.
-  mapfile -t -O "${#loads[@]}" loads < <(jobs -pr)
-  end_loads
+  for one in $(jobs -pr); do loads[$one]=1; done
+  end_all_loads
+  for one in "${undo[@]}"; do eval "$one" || true; done
   rm -rf "$temp"
   exit "$status"
 }
 trap clean_up EXIT
+trap 'echo "$(basename "$0"): line $LINENO of ${BASH_SOURCE[0]}: status $? of: $BASH_COMMAND" >&2' ERR
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# start_load COMMAND...: in the background, in a session of its own: many loads have children, and these outlive a parent
-# that is killed. Its PID, which is the number of its group too, is in $load. Not in a subshell: only this shell cleans up.
+# start_load COMMAND...: in the background, in a session of its own: many loads have children, and these outlive a
+# parent that is killed. Its PID, which is the number of its group too, is in $load. Not in a subshell: only this shell
+# cleans up.
 start_load() {
   setsid -- "$@" &
   load=$!
-  loads+=("$load")
+  loads[$load]=1
 }
 
-# The leader first: it may not have its group yet. Its number stays taken until it is waited for.
+# end_loads PID...: with all that they started. The leader first: it may not have its group yet. Its number stays taken
+# until it is waited for.
 end_loads() {
   local one
-  for one in "${loads[@]}"; do
+  for one; do
     kill -KILL "$one" 2>/dev/null || true
     kill -KILL -- "-$one" 2>/dev/null || true
   done
-  for one in "${loads[@]}"; do
-    wait "$one" 2>/dev/null || true
+  for one; do
+    wait_for "$one" 2>/dev/null || true
   done
-  loads=()
 }
 
-# run COMMAND...: a load that ends by itself; until then this script can be interrupted.
-run() {
+end_all_loads() { end_loads "${!loads[@]}"; }
+
+# wait_for PID: of a load that ends by itself or was asked to; its exit status. Can be interrupted.
+wait_for() {
   local status=0
-  start_load "$@"
-  wait "$load" || status=$?
-  unset 'loads[-1]'
+  wait "$1" || status=$?
+  unset "loads[$1]"
   return "$status"
+}
+
+# run COMMAND...: a load that ends by itself, like a command in the foreground, but this script can be interrupted.
+run() {
+  start_load "$@"
+  wait_for "$load"
 }
 
 # start_idle: a process that does nothing, to be a target. Its PID is in $idle.
@@ -80,6 +92,12 @@ start_recorder() {
     kill -0 "$recorder" 2>/dev/null || die "the recorder did not start: $(cat "$temp/record.log")"
     sleep 0.02
   done
+}
+
+# cpu_ns PID...: CPU time used so far by the threads these processes have now (a thread may end meanwhile)
+cpu_ns() {
+  local pid
+  for pid; do cat /proc/"$pid"/task/*/schedstat 2>/dev/null || true; done | awk '{ n += $1 } END { printf "%d\n", n }'
 }
 
 stop_recorder() {
@@ -105,4 +123,16 @@ print(sum(v for v in value.values() if isinstance(v, (int, float))) if isinstanc
 # median NUMBERS on stdin, one per line
 median() {
   sort -g | awk '{ v[NR] = $1 } END { if (NR) print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'
+}
+
+# measure COMMAND...: "seconds MiB seconds-of-CPU" of one run, MiB being its peak of resident memory
+measure() {
+  run python3 -c '
+import resource, subprocess, sys, time
+start = time.monotonic()
+status = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode
+took = time.monotonic() - start
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(f"{took:.3f} {used.ru_maxrss / 1024:.0f} {used.ru_utime + used.ru_stime:.3f}")
+sys.exit(status)' "$@"
 }

@@ -30,18 +30,8 @@ record() {
   start_load perf bench sched messaging --thread --group 4 --nr_loops 100000000 >/dev/null 2>&1
   until [ "$(status window events)" -ge "$1" ]; do sleep 0.1; done
   "$kflight" dump --name "bench-$$" -o "$2" >/dev/null
-  end_loads
+  end_all_loads
   stop_recorder
-}
-
-# measure COMMAND...: "seconds MiB" of one run
-measure() {
-  python3 -c '
-import resource, subprocess, sys, time
-start = time.monotonic()
-status = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode
-print(f"{time.monotonic() - start:.3f} {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024:.0f}")
-sys.exit(status)' "$@"
 }
 
 report() { # FILE

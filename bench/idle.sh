@@ -12,11 +12,10 @@ start_idle
 start_recorder --pid "$idle" --trigger 'syscall>50ms'
 sleep 2 # the first window
 
-cpu_ns() { cat /proc/"$recorder"/task/*/schedstat | awk '{ n += $1 } END { printf "%d\n", n }'; }
-
-before=$(cpu_ns)
+before=$(cpu_ns "$recorder")
 run sleep "$seconds"
-used=$(($(cpu_ns) - before))
-awk -v used="$used" -v s="$seconds" 'BEGIN { printf "recorder CPU      %.3f %% of one CPU over %d s\n", used / s / 1e7, s }'
+used=$(($(cpu_ns "$recorder") - before))
+awk -v used="$used" -v s="$seconds" '
+  BEGIN { printf "recorder CPU      %.3f %% of one CPU over %d s\n", used / s / 1e7, s }'
 awk '/^VmRSS/ { printf "recorder memory   %.1f MiB resident\n", $2 / 1024 }' "/proc/$recorder/status"
 awk '/^VmHWM/ { printf "                  %.1f MiB at most\n", $2 / 1024 }' "/proc/$recorder/status"

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Events inside events, many of them: records the nesting_stress workload into one dump after another, checks each, until
-# at least the wanted number of events has been seen whole. A torn word, a gap in a sequence that is no accounted loss,
-# or any other violation fails the script.
+# Events inside events, many of them: records the nesting_stress workload into one dump after another, checks each,
+# until at least the wanted number of events has been seen whole. A torn word, a gap in a sequence that is no accounted
+# loss, or any other violation fails the script.
 # Usage: bench/nesting.sh [EVENTS, default 100000000]
 . "$(dirname "$0")/common.sh"
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# What recording everything is like under a mixed load (messages between processes, pipes, system calls, small writes with
-# fsync): bytes per event, the consumer's CPU time, losses, how long a dump of the full window takes; then how soon a
-# trigger is acted on.
+# What recording everything is like under a mixed load (messages between processes, pipes, system calls, small writes
+# with fsync): bytes per event, the consumer's CPU time, losses, how long a dump of the full window takes; then how soon
+# a trigger is acted on.
 # Usage: bench/recording.sh [SECONDS of load, default 10]
 . "$(dirname "$0")/common.sh"
 
@@ -12,7 +12,6 @@ command -v perf >/dev/null || die "perf is not installed; bench/overhead.sh --in
 scripts/build.sh release kflight_cli getppid_loop workload_nanosleep workload_mutex_sleeper >&2
 
 now_ns() { date +%s%N; }
-cpu_ns() { cat /proc/"$recorder"/task/*/schedstat | awk '{ n += $1 } END { printf "%d\n", n }'; }
 
 start_mix() {
   start_load perf bench sched messaging -g 2 -l 100000000 >/dev/null 2>&1
@@ -25,15 +24,15 @@ start_mix() {
 start_recorder --all --syscalls all
 start_mix
 sleep 1
-events=$(status events_seen) hits=$(status hits_seen) cpu=$(cpu_ns) from=$(now_ns)
+events=$(status events_seen) hits=$(status hits_seen) cpu=$(cpu_ns "$recorder") from=$(now_ns)
 run sleep "$seconds"
 events=$(($(status events_seen) - events)) hits=$(($(status hits_seen) - hits))
-cpu=$(($(cpu_ns) - cpu)) took=$(($(now_ns) - from))
+cpu=$(($(cpu_ns "$recorder") - cpu)) took=$(($(now_ns) - from))
 bytes=$(status window bytes) kept=$(status window events) kept_hits=$(status window hits)
 awk -v e="$events" -v h="$hits" -v c="$cpu" -v t="$took" -v b="$bytes" -v k="$kept" -v kh="$kept_hits" 'BEGIN {
   printf "mixed load           %.2f M tracepoint hits/s, kept as %.2f M events/s\n", h / t * 1e3, e / t * 1e3
-  printf "window               %.1f MiB: %.2f bytes per hit, %.2f per event (a call, or a waking with its wakeup, is two hits)\n",
-    b / 1048576, b / kh, b / k
+  printf "window               %.1f MiB: %.2f bytes per hit, %.2f per event", b / 1048576, b / kh, b / k
+  printf " (a call, or a waking with its wakeup, is two hits)\n"
   printf "consumer             %.2f %% of one CPU, %.2f %% at 1 M hits/s\n", c / t * 100, c / h / 10
 }'
 # dumps LABEL: writes the window a few times
@@ -49,24 +48,28 @@ dumps() {
   awk -v size="$size" 'BEGIN { printf ", %.1f MiB\n", size / 1048576 }'
 }
 dumps "dump under load"
-end_loads
+end_all_loads
 dumps "dump without load"
 echo "losses               $(status losses) events"
 stop_recorder
 rm -f "$temp"/*.kfr
 
-# infos TRIGGER WORKLOAD: records a few runs of it; what `info --json` says of the dumps is in $temp/infos, one line each
+# infos TRIGGER WORKLOAD: records a few runs of it; $temp/infos has what `info --json` says of the dumps, one line each.
+# On a machine that is busy enough, the recorder can meet a program so late that its slow call has begun: no dump then.
 infos() {
   local trigger=$1
   : >"$temp/infos"
   shift
   for _ in $(seq 15); do
-    start_recorder --trigger "$trigger" --post 10ms --max-dumps 1 --wait --comm "$(basename "$1" | cut -c1-15)"
+    start_recorder --trigger "$trigger" --post 10ms --max-dumps 1 --duration 20s --wait \
+      --comm "$(basename "$1" | cut -c1-15)"
     run "$@" >/dev/null
     wait "$recorder" || die "the recorder failed: $(cat "$temp/record.log")"
     recorder=
-    "$kflight" info --json "$temp"/*.kfr | python3 -c 'import json, sys; print(json.dumps(json.load(sys.stdin)))' >>"$temp/infos"
-    rm -f "$temp"/*.kfr
+    compgen -G "$temp/*.kfr" >/dev/null || continue
+    "$kflight" info --json "$temp"/*.kfr | tr -d '\n' >>"$temp/infos"
+    echo >>"$temp/infos"
+    rm "$temp"/*.kfr
   done
 }
 ms_of() { # EXPRESSION of ns, over the dumps' cause c
@@ -76,7 +79,8 @@ expression = sys.argv[1]
 found = []
 for line in open(sys.argv[2]):
     found.append(eval(expression, {"c": json.loads(line)["cause"]}) / 1e6)
-print("%.2f ms median, %.2f ms at most (%d runs)" % (statistics.median(found), max(found), len(found)))' "$1" "$temp/infos"
+print("%.2f ms median, %.2f ms at most (%d runs)" % (statistics.median(found), max(found), len(found)))
+' "$1" "$temp/infos"
 }
 infos 'syscall:clock_nanosleep>50ms' "$build/workloads/workload_nanosleep"
 echo "trigger to request   $(ms_of 'c["received_ns"] - c["fired_ns"]')"
