@@ -17,20 +17,19 @@ while [ $# -gt 0 ]; do
 done
 scripts/build.sh release kflight_cli workload_stall_server >&2
 mkfifo "$temp/go"
+exec 3<>"$temp/go"
 
 # serve [RECORD ARGUMENTS...]: median latency in ns. The server waits until the recorder is there.
 serve() {
-  "$build/workloads/workload_stall_server" --wait --clean --run $((seconds * 1000)) <"$temp/go" >"$temp/server" &
-  local server=$!
-  children+=("$server")
-  exec 3>"$temp/go"
+  start_load sh -c 'exec "$@" <&3' sh "$build/workloads/workload_stall_server" --wait --clean \
+    --run $((seconds * 1000)) >"$temp/server"
+  local server=$load
   [ $# -eq 0 ] || start_recorder --pid "$server" "$@"
-  echo >&3
-  exec 3>&-
-  wait "$server"
+  printf '\n\n' >&3 # start, and end when done
+  wait_for "$server"
   if [ $# -gt 0 ]; then
-    status losses >>"$temp/losses"
-    stop_recorder
+    stop_recorder # it has ended with its target, and says how many events it has lost
+    sed -n 's/.* \([0-9,]*\) lost,.*/\1/p' "$temp/record.log" | tr -d , >>"$temp/losses"
   fi
   tail -1 "$temp/server" | number_in did median_ns
 }
