@@ -18,6 +18,7 @@ namespace kflight::analyze {
 namespace {
 
 constexpr std::uint64_t kForever = std::numeric_limits<std::uint64_t>::max();
+constexpr std::uint16_t kNoLane = 0xffff;
 
 Evidence about(const kf_chunk& head, std::string what) {
   return {head.base_ns, head.lane, std::nullopt, fmt::format("chunk {}: {}", head.seq, what)};
@@ -35,17 +36,28 @@ struct DumpSurvey::ThreadSurvey {
     std::uint64_t from_ns, to_ns;
   };
   std::vector<BrokenStay> broken;
-  std::unordered_set<std::uint32_t> leavers;
+  std::unordered_set<std::uint32_t> visible;  // of those that come: who also leaves, or was born while recorded
 
+  void happened(const EventHead& by) { acted_ |= by.cpu == last_.cpu && by.tid == last_.next_tid; }
   void switched(const SwitchEvent& e) {
     if (e.nested) return;
-    if (last_.cpu == e.cpu && last_.next_tid != e.tid) broken.push_back({last_.next_tid, e.cpu, last_.ts_ns, e.ts_ns});
-    leavers.insert(e.tid);
+    if (last_.cpu != e.cpu)
+      lane_ends();
+    else if (last_.next_tid != e.tid)
+      broken.push_back({last_.next_tid, e.cpu, last_.ts_ns, e.ts_ns});
+    visible.insert(e.tid);
     last_ = e;
+    acted_ = false;
+  }
+  // Whoever came last stays, and does nothing that is an event.
+  void lane_ends() {
+    if (last_.cpu != kNoLane && !acted_) broken.push_back({last_.next_tid, last_.cpu, last_.ts_ns, kForever});
+    last_.cpu = kNoLane;
   }
 
  private:
-  SwitchEvent last_{{.cpu = 0xffff}};  // of the lane being read
+  SwitchEvent last_{{.cpu = kNoLane}};  // of the lane being read
+  bool acted_ = false;                 // an event names who came with it
 };
 
 DumpSurvey::DumpSurvey(const Dump& d) : dump(d) {
@@ -76,6 +88,7 @@ void DumpSurvey::survey_chunks() {
     survey_events(chunk, threads);
     before = &chunk;
   }
+  threads.lane_ends();
   find_hidden_threads(threads);
   for (const LossEvent& loss : dump::find_losses(sorted, dump.base_lanes())) {
     losses.add(loss.cpu, loss.from_ns, loss.ts_ns);
@@ -97,12 +110,15 @@ void DumpSurvey::survey_events(const dump::ChunkRef& chunk, ThreadSurvey& thread
   const kf_chunk& head = *chunk.head;
   dump::ChunkCursor cursor(head, chunk.words);
   for (Event event; cursor.next(event);) {
+    threads.happened(kflight::head(event));
     if (const auto* e = std::get_if<SwitchEvent>(&event))
       threads.switched(*e);
     else if (const auto* exec = std::get_if<ExecEvent>(&event); exec && exec->old_tid != exec->new_tid)
       renamed.insert({exec->old_tid, exec->new_tid});
-    else if (const auto* fork = std::get_if<ForkEvent>(&event); fork && covered.contains(fork->parent_tid))
-      covered.insert(fork->child_tid);
+    else if (const auto* fork = std::get_if<ForkEvent>(&event)) {
+      threads.visible.insert(fork->child_tid);
+      if (covered.contains(fork->parent_tid)) covered.insert(fork->child_tid);
+    }
   }
   events += cursor.decoded();
   ++chunks;
@@ -123,7 +139,7 @@ void DumpSurvey::find_hidden_threads(const ThreadSurvey& threads) {
   std::unordered_set<std::uint32_t> listed;
   for (const kf_task& task : dump.tasks()) listed.insert(task.tid);
   for (const ThreadSurvey::BrokenStay& stay : threads.broken) {
-    if (stay.tid == 0 || threads.leavers.contains(stay.tid) || listed.contains(stay.tid) || listed.empty()) continue;
+    if (stay.tid == 0 || threads.visible.contains(stay.tid) || listed.contains(stay.tid) || listed.empty()) continue;
     losses.add(stay.cpu, stay.from_ns, stay.to_ns);
     ++hidden_stays;
   }

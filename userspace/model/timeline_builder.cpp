@@ -58,11 +58,24 @@ Timeline TimelineBuilder::finish() && {
   replay_base_until(~0ULL);
   for (const kf_task& task : facts_.tasks) learn_from_dump_snapshot(task);
   name_stoppers();
+  doubt_hidden_threads();
   out_.losses_.seal();
   doubt_no_wakes();
   doubt_undecided_sleeps();
   out_.threads_ = std::move(threads_).take();
   return std::move(out_);
+}
+
+// A CPU's last event gave it to a thread that nobody knows: one the system hides, and with it what its interrupts do.
+void TimelineBuilder::doubt_hidden_threads() {
+  if (facts_.tasks.empty()) return;
+  for (std::uint16_t cpu = 0; cpu < cpus_.size(); ++cpu) {
+    const ThreadId id = cpus_[cpu].tid == kNoTid || cpus_[cpu].tid == 0 ? kNoThread : threads_.find(cpus_[cpu].tid);
+    if (id == kNoThread || threads_[id].born_ns != 0 || state(id).last_nsw >= 0) continue;
+    const bool came_last = !threads_[id].intervals.empty() && open(id).begin_ns == cpus_[cpu].last_ns;
+    const bool listed = std::ranges::count(facts_.tasks, threads_[id].tid, &kf_task::tid) != 0;
+    if (came_last && !listed) note_unreported_loss(cpu, cpus_[cpu].last_ns, out_.end_ns_);
+  }
 }
 
 void TimelineBuilder::on(const SwitchEvent& event) {

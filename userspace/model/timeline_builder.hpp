@@ -157,6 +157,7 @@ class TimelineBuilder {
   bool check_sequence(ThreadId id, std::uint8_t nsw);
   void forget_since_last_switch_out(ThreadId id);
   void doubt_no_wakes();
+  void doubt_hidden_threads();
   void doubt_undecided_sleeps();
   void end_life(ThreadId id, std::uint64_t ts_ns);
 

@@ -120,12 +120,21 @@ TEST_F(Check, ThreadOnTwoCpusWithinAClockStep_IsNoViolation) {
 }
 
 TEST_F(Check, ThreadThatIsHiddenFromBpf_LeavesAHole) {
-  file.task(5, "five", 9ms);
+  file.task(5, "five", 9ms).task(9, "nine", 9ms);
   file.add(
       cpu0.after(1us).switch_to(70, KF_ST_RUNNING).after(1us).current(8).waking(6).after(1us).switch_to(9).build());
   const InvariantReport report = check("one-thread-per-cpu");
   EXPECT_EQ(report.verdict, Verdict::kOk) << said(report);
   EXPECT_EQ(report.remarks.at(0).count, 1u);
+}
+
+// What interrupts it is hidden, too: a waking, here, whose enqueue is on another CPU.
+TEST_F(Check, ThreadThatIsHiddenAtTheWindowsEnd_LeavesAHole) {
+  file.task(5, "five", 9ms).task(6, "six", 9ms);
+  file.add(cpu0.after(2us).switch_to(70, KF_ST_RUNNING).build());
+  file.add(cpu1.after(1us).switch_to(0, KF_ST_SLEEP).after(5us).wakeup(6, 1).after(1us).switch_to(6).build());
+  expect_excused("wake-before-run");
+  EXPECT_EQ(check("one-thread-per-cpu").remarks.at(0).count, 1u);
 }
 
 TEST_F(Check, EventOfAThreadThatIsNotThere_IsViolated) {
