@@ -255,6 +255,22 @@ TEST(TimelineLife, ExecOfANonLeader_GoesByTheLeadersTidBeforeItIsAnnounced) {
   EXPECT_TRUE(timeline.losses().all().empty());
 }
 
+// A thread that no snapshot lists and that was never seen leaving: what its interrupts do is not seen either.
+TEST(TimelineLoss, ACpuGivenToAHiddenThread_IsAHoleUntilTheEnd) {
+  TraceBuilder t;
+  t.runs(0, 7).runs(1, 0).named(7, "seven").cpu(0).at(10'000).switch_to(70, kSleep);
+  t.cpu(1).at(30'000).wakeup(7, 1).at(31'000).switch_to(7);
+  const Timeline timeline = built(t);
+  EXPECT_TRUE(timeline.losses().any_in(0, 20'000, 21'000));
+  EXPECT_FALSE(timeline.losses().any_in(1, 20'000, 21'000));
+}
+
+TEST(TimelineLoss, ACpuGivenToAThreadThatTheSnapshotLists_IsNone) {
+  TraceBuilder t;
+  t.runs(0, 7).named(7, "seven").named(8, "eight").cpu(0).at(10'000).switch_to(8, kSleep);
+  EXPECT_TRUE(built(t).losses().all().empty());
+}
+
 TEST(TimelineLoss, WakingInAHole_LeavesTheSleepASleep) {
   TraceBuilder t;
   t.runs(0, 7).cpu(0).at(10'000).switch_to(0, {.state = KF_ST_SLEEP, .call = "nanosleep", .enter_ns = 9'000});
