@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // kallsyms.hpp - the functions that /proc/kallsyms lists. Where the kernel hides addresses (kptr_restrict) there are
-// none. The list is long: 120,000 lines, about 6 MB, which the kernel takes 50 ms to print.
+// none. The list is long: 120,000 lines, about 5 MB, which the kernel takes 50 ms to print.
 #pragma once
 
 #include <algorithm>

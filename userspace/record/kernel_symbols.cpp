@@ -30,6 +30,7 @@ void KernelSymbols::read(std::span<const std::uint64_t> addresses) {
   for_each_function(text, [&lines](const FunctionLine& line) { lines.push_back(line); });
   std::ranges::stable_sort(lines, {}, &FunctionLine::address);
   known_.clear();  // modules and BPF programs may have gone, and others taken their place
+  nameless_.clear();
   for (const std::uint64_t address : addresses) {
     const auto next = std::ranges::upper_bound(lines, address, {}, &FunctionLine::address);
     if (next == lines.begin()) continue;
@@ -40,10 +41,14 @@ void KernelSymbols::read(std::span<const std::uint64_t> addresses) {
     if (address < end)
       known_.try_emplace(first->address, Symbol{end, std::string(first->name), std::string(first->module)});
   }
+  for (const std::uint64_t address : addresses)
+    if (holding(address) == nullptr) nameless_.insert(address);
 }
 
 dump::RecordBlob KernelSymbols::of(std::span<const std::uint64_t> addresses) {
-  const auto unknown = [this](std::uint64_t address) { return holding(address) == nullptr; };
+  const auto unknown = [this](std::uint64_t address) {
+    return holding(address) == nullptr && !nameless_.contains(address);
+  };
   if (std::ranges::any_of(addresses, unknown)) read(addresses);
   for (const std::uint64_t address : addresses)
     if (Symbol* symbol = holding(address)) symbol->asked = true;

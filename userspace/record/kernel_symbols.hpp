@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // kernel_symbols.hpp - which functions of the running kernel hold these addresses? From /proc/kallsyms, modules and BPF
-// programs included; it is read only when one of the addresses is not known yet.
+// programs included; it is read only when one of the addresses was not asked for before.
 #pragma once
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <span>
 #include <string>
 
@@ -31,6 +32,7 @@ class KernelSymbols {
 
   std::string path_;
   std::map<std::uint64_t, Symbol> known_;  // by begin
+  std::set<std::uint64_t> nameless_;       // looked for in vain: asking again would not help
 };
 
 }  // namespace kflight::record
