@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // window_append.cpp - what an event costs the consumer once it is in user space: copied into the window, later evicted
-// and folded into the base state. Prints ns of CPU time per event and per chunk for a window that is full all the time.
-//   usage: window_append [seconds] [threads of the recorded machine]
+// and folded into the base state. Prints ns of CPU time per event and per chunk for a window that is full all the time:
+// in memory of its own and in a file that outlives the recorder, in turns, so that what else the machine does meets both.
+//   usage: window_append [seconds per turn] [threads of the recorded machine] [pairs of turns]
 #include <fmt/format.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <cstdlib>
@@ -64,23 +66,18 @@ void advance(Record& record, std::uint64_t now_ns, kf_u32 round) {
   record.head.last_ns = now_ns + 700ull * record.head.n_events;
 }
 
-void fail(const std::string& why) {
+[[noreturn]] void fail(const std::string& why) {
   fmt::print(stderr, "window_append: {}\n", why);
   std::exit(1);
 }
 
-}  // namespace
+struct Cost {
+  double per_event_ns, per_chunk_ns;
+};
 
-int main(int argc, char** argv) {
-  const double seconds = argc > 1 ? std::atof(argv[1]) : 2;
-  const auto threads = static_cast<kf_u32>(argc > 2 ? std::max(1, std::atoi(argv[2])) : 2000);
-  auto window = Window::create({.max_bytes = 64 << 20, .min_age = std::chrono::hours(1)});
+Cost measure(const Window::Options& options, double seconds, std::vector<Record>& records) {
+  auto window = Window::create(options);
   if (!window) fail(window.error().what);
-
-  std::mt19937 random(1);
-  std::vector<Record> records;
-  for (kf_u16 lane = 0; lane < kLanes; ++lane) records.push_back(mixed_chunk(lane, threads, random));
-
   std::uint64_t now_ns = 1'000'000, events = 0, chunks = 0, measured_events = 0, measured_chunks = 0;
   double begin_ns = cpu_ns();
   for (kf_u32 round = 0;; ++round) {
@@ -101,7 +98,29 @@ int main(int argc, char** argv) {
     }
   }
   const double ns = cpu_ns() - begin_ns;
-  fmt::print("{:.1f} ns per event, {:.0f} ns per chunk of {} bytes and {} events ({} threads, 64 MiB window)\n",
-             ns / static_cast<double>(events - measured_events), ns / static_cast<double>(chunks - measured_chunks),
+  return {ns / static_cast<double>(events - measured_events), ns / static_cast<double>(chunks - measured_chunks)};
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const double seconds = argc > 1 ? std::atof(argv[1]) : 2;
+  const auto threads = static_cast<kf_u32>(argc > 2 ? std::max(1, std::atoi(argv[2])) : 2000);
+  const int pairs = argc > 3 ? std::atoi(argv[3]) : 1;
+  const Window::Options in_memory{.max_bytes = 64 << 20, .min_age = std::chrono::hours(1)};
+  Window::Options in_file = in_memory;
+  in_file.file = fmt::format("{}-bench/{}.window", kflight::record::window_directory(), ::getpid());
+
+  std::mt19937 random(1);
+  std::vector<Record> records;
+  for (kf_u16 lane = 0; lane < kLanes; ++lane) records.push_back(mixed_chunk(lane, threads, random));
+  fmt::print("chunks of {} bytes and {} events, {} threads, 64 MiB window; ns per event, ns per chunk\n",
              records[0].bytes(), records[0].head.n_events, threads);
+  for (int pair = 0; pair < pairs; ++pair) {
+    const Cost memory = measure(in_memory, seconds, records);
+    const Cost file = measure(in_file, seconds, records);
+    fmt::print("memory {:.2f} {:.0f}   file {:.2f} {:.0f}\n", memory.per_event_ns, memory.per_chunk_ns,
+               file.per_event_ns, file.per_chunk_ns);
+  }
+  ::rmdir((kflight::record::window_directory() + "-bench").c_str());
 }

@@ -21,6 +21,7 @@ static __always_inline void note(u32 level, u32 kind, u32 detail) {
   struct cause *c = &r->level[level & 1];
   c->words = 0;
   c->detail = detail;
+  if (level == LEVEL_SOFT && config.softirqs_are_threads) c->tid = (u32)bpf_get_current_pid_tgid();
   c->kind = kind;
 }
 
@@ -78,7 +79,7 @@ static __noinline int put_refill(struct hrtimer *timer) {
   u64 waiting = bandwidth + bpf_core_field_offset(((struct cfs_bandwidth *)NULL)->throttled_cfs_rq), first = 0;
   bpf_probe_read_kernel(&first, sizeof(first), (void *)waiting); /* list_head.next: back to itself when it is empty */
   struct slot s;
-  if (!kf_begin(&s, bpf_get_current_task_btf()->pid)) return 0;
+  if (!kf_begin(&s, field(current_task(), pid))) return 0;
   s.out[0] = kf_word_generic(KF_GEN_REFILL, KF_REFILL_WORDS, s.dt, first != waiting);
   s.out[1] = bandwidth - bpf_core_field_offset(((struct task_group *)NULL)->cfs_bandwidth);
   kf_end(&s, KF_REFILL_WORDS);

@@ -27,11 +27,29 @@ static __always_inline u32 task_cpu(struct task_struct *task) {
   return ((struct task_struct___pre516 *)task)->cpu;
 }
 
+/* The object is built twice. Kernels before 5.12 refuse an atomic operation with a result wherever it stands, even behind a
+ * flag: for them KF_OLD_KERNEL takes it out. Those before 5.11 have no bpf_get_current_task_btf (3ca1032ab7ab), only the
+ * address of the current task, of which every field is copied by a helper: what may be the current task, or comes from it,
+ * is read by field(). Goes when the floor is 5.12. */
+#ifdef KF_OLD_KERNEL
+#define current_task() ((struct task_struct *)bpf_get_current_task())
+#define field(pointer, name) BPF_CORE_READ(pointer, name)
+#else
+#define current_task() bpf_get_current_task_btf()
+#define field(pointer, name) ((pointer)->name)
+#endif
+
+/* 7.3 made task_struct.on_cpu and on_rq one byte wide; a plain read of an int cannot be moved there. Whatever their width,
+ * this reads it. */
+static __always_inline bool task_on_cpu(struct task_struct *task) { return BPF_CORE_READ_BITFIELD(task, on_cpu) != 0; }
+static __always_inline bool task_on_rq(struct task_struct *task) { return BPF_CORE_READ_BITFIELD(task, on_rq) != 0; }
+
 #define MAX_RT_PRIO 100
 
 /* 6.18 marks tasks of a throttled cgroup. Older kernels count, on the run queue of the task's group, how many of the groups
  * above it are throttled; the queue is there for tasks of other scheduling classes as well. */
 static __always_inline u32 task_throttled(struct task_struct *task) {
+  if (!config.has_quotas) return 0;
   struct task_struct___throttled *t = (void *)task;
   if (bpf_core_field_exists(t->throttled)) return t->throttled;
   if (!bpf_core_field_exists(((struct cfs_rq *)NULL)->throttle_count) || task->prio < MAX_RT_PRIO) return 0;
@@ -44,19 +62,34 @@ static __always_inline u32 task_throttled(struct task_struct *task) {
 #ifdef KF_FAST_READS /* one object only: the linker of libbpf before 1.2 fails on a kernel function that two of them use */
 extern void *bpf_rdonly_cast(const void *address, u32 btf_id) __ksym __weak;
 #define fast_reads config.has_rdonly_cast
+extern void bpf_preempt_disable(void) __ksym __weak;
+extern void bpf_preempt_enable(void) __ksym __weak;
 #else
 #define bpf_rdonly_cast(address, btf_id) NULL
 #define fast_reads false
+#define bpf_preempt_disable()
+#define bpf_preempt_enable()
 #endif
 
+/* From 7.0 on a program at a system call may be preempted, and what it has begun to say of this CPU would be about another
+ * thread when it goes on. Those of the scheduler run with interrupts off. */
+static __always_inline void forbid_preemption(void) {
+  if (config.preemptible) bpf_preempt_disable();
+}
+static __always_inline void allow_preemption(void) {
+  if (config.preemptible) bpf_preempt_enable();
+}
+
 static __always_inline void find_run_queue(u64 *run_queue) {
-  if (unlikely(!*run_queue)) *run_queue = (u64)bpf_get_current_task_btf()->se.cfs_rq->rq;
+  if (*run_queue) return;
+  struct cfs_rq *queue = field(current_task(), se.cfs_rq);
+  *run_queue = (u64)field(queue, rq);
 }
 
 /* The task this CPU runs, without a helper call: a per-CPU variable, which is found like the preempt count below. The
  * result may be read, but not be given to a helper. `run_queue`: a place to keep this CPU's. */
 static __always_inline struct task_struct *this_task(u64 *run_queue) {
-  if (!fast_reads || !config.has_current_task) return bpf_get_current_task_btf();
+  if (!fast_reads || !config.has_current_task) return current_task();
   find_run_queue(run_queue);
   struct rcuwait *pointer =
       bpf_rdonly_cast((void *)(*run_queue + config.current_task_delta), bpf_core_type_id_kernel(struct rcuwait));
@@ -66,8 +99,9 @@ static __always_inline struct task_struct *this_task(u64 *run_queue) {
 /* What interrupted what: bits of preempt_count. On x86 that is a per-CPU variable, __preempt_count; from 6.2
  * (64701838bf05) to 6.14 (46e8fff6d45f) it was a member of pcpu_hot. A typed ksym would reach it only on kernels whose
  * kallsyms list data (CONFIG_KALLSYMS_ALL), and an unresolved one fails the load. BTF gives the offsets of all per-CPU
- * variables, so the loader computes how far it lies from the CPU's run queue, and any task knows its run queue. */
-static __always_inline u32 waker_context(struct batch *b) {
+ * variables, so the loader computes how far it lies from the CPU's run queue, and any task knows its run queue. 7.3 made the
+ * count 64 bits wide and moved hard interrupts up by 8 bits (9634d860ac15); who disabled them is counted below. */
+static __always_inline u32 counted_context(struct batch *b) {
   u32 count = 0;
 #if defined(__TARGET_ARCH_x86)
   if (!config.has_preempt_count) return KF_CTX_TASK;
@@ -81,15 +115,25 @@ static __always_inline u32 waker_context(struct batch *b) {
     bpf_probe_read_kernel(&count, sizeof(count), at);
   }
 #endif
-  if (count & 0xf00000) return KF_CTX_NMI;
-  if (count & 0x0f0000) return KF_CTX_HARDIRQ;
+  if (count >> (config.hardirq_shift + 4) & 0xf) return KF_CTX_NMI;
+  if (count >> config.hardirq_shift & 0xf) return KF_CTX_HARDIRQ;
   if (count & 0x000100) return KF_CTX_SOFTIRQ; /* serving one; 0x200 and up only mean they are disabled */
   return KF_CTX_TASK;
 }
 
+/* KF_CTX_* of what runs here. With PREEMPT_RT softirqs are served by threads like any other, which the kernel's count does
+ * not tell: it is whoever noted the softirq's beginning, and has not noted its end. */
+static __always_inline u32 waker_context(struct batch *b) {
+  u32 context = counted_context(b);
+  if (!config.softirqs_are_threads || context != KF_CTX_TASK) return context;
+  struct cause_register *r = this_causes();
+  if (!r || !r->level[LEVEL_SOFT].kind) return KF_CTX_TASK;
+  return r->level[LEVEL_SOFT].tid == (u32)bpf_get_current_pid_tgid() ? KF_CTX_SOFTIRQ : KF_CTX_TASK;
+}
+
 /* Others have no registers of a caller on their stack. */
 static __always_inline bool has_user_side(struct task_struct *task) {
-  return !(task->flags & (PF_KTHREAD | PF_IO_WORKER | PF_USER_WORKER));
+  return !(field(task, flags) & (PF_KTHREAD | PF_IO_WORKER | PF_USER_WORKER));
 }
 static __always_inline struct pt_regs *task_user_regs_fast(struct task_struct *task) {
   if (!has_user_side(task)) return NULL;
@@ -106,7 +150,7 @@ static __always_inline struct pt_regs *task_user_regs(struct task_struct *task) 
 }
 static __always_inline struct pt_regs *current_user_regs(struct task_struct *current) {
   if (fast_reads && regs_offset && config.has_current_task) return task_user_regs_fast(current);
-  return task_user_regs(bpf_get_current_task_btf());
+  return task_user_regs(current_task());
 }
 
 #if defined(__TARGET_ARCH_x86)
@@ -119,9 +163,10 @@ static __always_inline u64 regs_arg4(struct pt_regs *regs) { return regs->r8; }
 static __always_inline u64 regs_arg5(struct pt_regs *regs) { return regs->r9; }
 static __always_inline u64 regs_ip(struct pt_regs *regs) { return regs->ip; }
 static __always_inline u64 regs_sp(struct pt_regs *regs) { return regs->sp; }
+static __always_inline u64 regs_fp(struct pt_regs *regs) { return regs->bp; }
 #define TS_COMPAT 2u /* thread_info.status: entered through the 32-bit gate */
 static __always_inline u32 task_abi(struct task_struct *task, s64 nr) {
-  if (task->thread_info.status & TS_COMPAT) return KF_ABI_COMPAT;
+  if (field(task, thread_info.status) & TS_COMPAT) return KF_ABI_COMPAT;
   return (nr & 0x40000000) ? KF_ABI_X32 : KF_ABI_NATIVE;
 }
 #else
@@ -134,16 +179,23 @@ static __always_inline u64 regs_arg4(struct pt_regs *regs) { return regs->regs[4
 static __always_inline u64 regs_arg5(struct pt_regs *regs) { return regs->regs[5]; }
 static __always_inline u64 regs_ip(struct pt_regs *regs) { return regs->pc; }
 static __always_inline u64 regs_sp(struct pt_regs *regs) { return regs->sp; }
+static __always_inline u64 regs_fp(struct pt_regs *regs) { return regs->regs[29]; }
 static __always_inline u32 task_abi(struct task_struct *task, s64 nr) { return KF_ABI_NATIVE; }
 #endif
 
 static __always_inline u32 native_nr(s64 nr) { return (u32)nr & ~0x40000000u; }
 
+/* Hides the number from the compiler, which drops a mask behind a comparison; the verifier of 5.10 does not connect the two. */
+static __always_inline u32 table_index(u32 nr) {
+  asm volatile("" : "+r"(nr));
+  return nr & (KF_SYS_TABLE - 1);
+}
+
 /* Packs the call described by regs; 1..4 words at out. */
 static __always_inline u32 put_call(u64 *out, struct task_struct *task, struct pt_regs *regs, s64 nr) {
   u32 abi = task_abi(task, nr);
   u32 n = native_nr(nr);
-  u32 taken = abi == KF_ABI_NATIVE && n < KF_SYS_TABLE ? config.sys_args[n & (KF_SYS_TABLE - 1)] : KF_ARGS_0;
+  u32 taken = abi == KF_ABI_NATIVE && n < KF_SYS_TABLE ? config.sys_args[table_index(n)] : KF_ARGS_0;
   if (taken == KF_ARGS_NONE) return kf_put_sys(out, n, abi, KF_ARGS_NONE, 0, 0, 0, 0);
   if (taken == KF_ARGS_0) return kf_put_sys(out, n, abi, KF_ARGS_0, regs_arg0(regs), 0, 0, 0);
   return kf_put_sys(out, n, abi, taken, regs_arg0(regs), regs_arg1(regs), regs_arg2(regs), regs_arg3(regs));

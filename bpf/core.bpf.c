@@ -8,6 +8,7 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 const volatile struct kf_config config = {};
+const volatile struct kf_name_matcher names = {};
 
 struct batches_map batches SEC(".maps");
 struct causes_map causes SEC(".maps");
@@ -34,8 +35,8 @@ static __always_inline u32 put_open_call(struct batch *b, u64 now, u64 *out) {
   u32 zero = 0;
   struct kf_cpu_call *c = bpf_map_lookup_elem(&calls, &zero);
   if (!c || !c->tid || c->tid != b->running) return 0;
-  struct task_struct *task = bpf_get_current_task_btf();
-  if (task->pid != (s32)c->tid) return 0;
+  struct task_struct *task = current_task();
+  if (field(task, pid) != (s32)c->tid) return 0;
   struct pt_regs *regs = task_user_regs(task);
   if (!regs) return 0;
   u32 n = 2 + put_call(out + 2, task, regs, c->nr);
@@ -76,8 +77,8 @@ int kf_flush(void *ctx) {
 /* Where the user registers of a task lie on its stack; the same for every task. */
 SEC("raw_tp")
 int kf_regs_offset(void *ctx) {
-  struct task_struct *task = bpf_get_current_task_btf();
   if (!config.has_task_pt_regs) return 0;
+  struct task_struct *task = current_task();
   return (u64)bpf_task_pt_regs(task) - (u64)task->stack;
 }
 

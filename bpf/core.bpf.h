@@ -6,6 +6,7 @@
  * program packs them there with a kf_put_* of wire.h, kf_end() accounts for them. A full batch leaves as one ring-buffer
  * record. Nothing locks: a batch belongs to its CPU, and `busy` turns away whoever interrupts its owner. Interrupts nest
  * strictly, so a plain store after a plain load suffices; the interrupting event travels alone, in a record of its own.
+ * About 400 lines, because everything inlined into every program is here.
  */
 #ifndef KFLIGHT_CORE_BPF_H
 #define KFLIGHT_CORE_BPF_H
@@ -16,13 +17,28 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
+#include "kflight/name_matcher.h"
 #include "kflight/wire.h"
 
 #define barrier() asm volatile("" ::: "memory")
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
+/* Comparisons without a branch, for where the verifier would follow both ways of each of many. x < bound as 0 or 1; both are
+ * signed: a negative x is not below. */
+static __always_inline u64 is_below(u64 x, u64 bound) {
+  u64 difference = x - bound;
+  asm volatile("" : "+r"(difference)); /* the compiler would make it a branch */
+  return (difference & ~x) >> 63;
+}
+static __always_inline u64 differs(u64 x, u64 y) {
+  u64 difference = x ^ y;
+  asm volatile("" : "+r"(difference));
+  return (difference | -difference) >> 63;
+}
+
 /* Written by the loader before load: the verifier removes what is switched off. */
 extern const volatile struct kf_config config;
+extern const volatile struct kf_name_matcher names; /* config.watch_names: whose bearers are targets */
 
 #define KF_BATCH_MASK 511 /* next power of two above KF_CHUNK_WORDS, minus one */
 #define KF_BATCH_ROOM (KF_BATCH_MASK + 1 + KF_EVENT_WORDS_MAX)
@@ -62,7 +78,7 @@ struct cause {
   u32 kind; /* KF_CAUSE_* */
   u32 detail;
   u32 words;
-  u32 reserved;
+  u32 tid; /* of a softirq with PREEMPT_RT: the thread that serves it */
   u64 args[2];
 };
 enum { LEVEL_SOFT = 0, LEVEL_HARD = 1 };
@@ -324,7 +340,9 @@ static __always_inline bool is_target(u32 tgid) {
   return config.everyone || bpf_map_lookup_elem(&targets, &tgid) != NULL;
 }
 
-/* ------------------------------------------------------------------ calls of switched-out tasks */
+/* ------------------------------------------------------------------ calls and waits of switched-out tasks */
+
+static __always_inline bool parks(void) { return config.syscalls != KF_SYSCALLS_OFF || config.stack_wait_ns; }
 
 /* The place of this thread's call, NULL if it has none yet. */
 static __always_inline struct kf_parked_call *find_parked(u32 tid) {
@@ -336,21 +354,36 @@ static __always_inline struct kf_parked_call *find_parked(u32 tid) {
   return bpf_map_lookup_elem(&open_calls, &tid);
 }
 
-static __always_inline void park(u32 tid, u32 nr, u64 enter_ns) {
-  struct kf_parked_call *place = NULL;
+static __always_inline bool take_if_free(u32 *place, u32 tid) {
+#ifdef KF_OLD_KERNEL /* config.parked_slots is 0 there */
+  return false;
+#else
+  return __sync_val_compare_and_swap(place, 0, tid) == 0;
+#endif
+}
+
+/* As above, and makes one. NULL: no room. */
+static __always_inline struct kf_parked_call *place_to_park(u32 tid) {
   if (config.parked_slots) {
     u32 index = tid & (config.parked_slots - 1);
     struct kf_parked_call *slot = bpf_map_lookup_elem(&parked, &index);
-    if (slot && (slot->tid == tid || __sync_val_compare_and_swap(&slot->tid, 0, tid) == 0)) place = slot;
+    if (slot && (slot->tid == tid || take_if_free(&slot->tid, tid))) return slot;
   }
-  if (!place) place = bpf_map_lookup_elem(&open_calls, &tid);
+  struct kf_parked_call *place = bpf_map_lookup_elem(&open_calls, &tid);
+  if (place) return place;
+  struct kf_parked_call fresh = {.tid = tid};
+  bpf_map_update_elem(&open_calls, &tid, &fresh, BPF_ANY);
+  return bpf_map_lookup_elem(&open_calls, &tid);
+}
+
+static __always_inline void park(u32 tid, u32 nr, u64 enter_ns) {
+  struct kf_parked_call *place = place_to_park(tid);
   if (place) {
     place->nr = nr;
     place->enter_ns = enter_ns;
-    return;
+  } else {
+    __sync_fetch_and_add(&counters.inflight_lost, 1);
   }
-  struct kf_parked_call fresh = {.tid = tid, .nr = nr, .enter_ns = enter_ns};
-  if (bpf_map_update_elem(&open_calls, &tid, &fresh, BPF_ANY)) __sync_fetch_and_add(&counters.inflight_lost, 1);
 }
 
 static __always_inline void forget_parked(u32 tid) {
@@ -358,7 +391,8 @@ static __always_inline void forget_parked(u32 tid) {
     u32 index = tid & (config.parked_slots - 1);
     struct kf_parked_call *slot = bpf_map_lookup_elem(&parked, &index);
     if (slot && slot->tid == tid) {
-      slot->enter_ns = 0;
+      slot->enter_ns = slot->out_ns = 0; /* nothing of this thread may be taken for the next one's */
+      slot->waited = slot->exec = 0;
       barrier();
       slot->tid = 0;
       return;

@@ -18,10 +18,10 @@ static __always_inline void put_block(struct request *rq, struct gendisk *disk, 
   u64 now = bpf_ktime_get_boot_ns();
   struct slot s;
   if (!b || !within_cap(now)) return;
-  struct task_struct *task = bpf_get_current_task_btf();
-  u32 tid = task->pid, context = waker_context(b);
+  struct task_struct *task = current_task();
+  u32 tid = field(task, pid), context = waker_context(b);
   u32 major = disk ? disk->major : 0, minor = disk ? disk->first_minor : 0;
-  if (phase != KF_BLOCK_COMPLETE && context == KF_CTX_TASK && (task->flags & PF_WQ_WORKER)) tell_work(tid);
+  if (phase != KF_BLOCK_COMPLETE && context == KF_CTX_TASK && (field(task, flags) & PF_WQ_WORKER)) tell_work(tid);
   if (!kf_begin_at(&s, b, tid, now)) return;
   s.out[0] = kf_pack_block(s.dt, phase, rq->cmd_flags, context, failed);
   s.out[1] = (u64)rq;
@@ -32,7 +32,10 @@ static __always_inline void put_block(struct request *rq, struct gendisk *disk, 
 
 /* 5.11 removed the queue, the first argument, from these two, a54895fa057c. Goes when the floor is 5.11. */
 static __always_inline struct request *request_of(u64 *ctx) {
-  return (struct request *)(config.block_has_queue ? ctx[1] : ctx[0]);
+  if (!config.block_has_queue) return (struct request *)ctx[0];
+  u64 second = ctx[1];
+  asm volatile("" : "+r"(second)); /* or the two become one read at a computed place, which no verifier allows */
+  return (struct request *)second;
 }
 
 SEC("tp_btf/block_rq_insert")
@@ -70,8 +73,17 @@ int kf_block_complete(u64 *ctx) {
 
 /* ------------------------------------------------------------------ work items */
 
+/* To the verifier an address is a pointer, of which it allows no arithmetic but the distance to another one; depending on
+ * how the compiler takes half of a register it would refuse the program. */
+static __always_inline u64 as_number(u64 address) {
+  u64 distance = address - (u64)&config;
+  asm volatile("" : "+r"(distance));
+  return distance;
+}
+
 static __always_inline struct queued_work *queued_work_of(u64 work) {
-  u32 index = (work >> 5 ^ work >> 17) & (QUEUED_WORKS - 1);
+  u64 number = as_number(work);
+  u32 index = (number >> 5 ^ number >> 17) & (QUEUED_WORKS - 1);
   return bpf_map_lookup_elem(&queued_works, &index);
 }
 
@@ -82,11 +94,11 @@ int kf_work_queue(u64 *ctx) {
   struct cause_register *r = this_causes();
   struct batch *b = this_batch();
   if (!q || !r || !b) return 0;
-  struct task_struct *task = bpf_get_current_task_btf();
+  struct task_struct *task = current_task();
   q->work = 0; /* whoever reads meanwhile finds nothing, not halves */
   barrier();
   q->queued_ns = bpf_ktime_get_boot_ns();
-  q->queuer = task->pid;
+  q->queuer = field(task, pid);
   q->context = waker_context(b);
   q->cpu = bpf_get_smp_processor_id();
   q->queuer_nr = KF_WAKER_NO_SYS;
@@ -111,7 +123,7 @@ int kf_work_queue(u64 *ctx) {
 SEC("tp_btf/workqueue_execute_start")
 int kf_work_start(u64 *ctx) {
   struct work_struct *work = (struct work_struct *)ctx[0];
-  u32 tid = bpf_get_current_task_btf()->pid;
+  u32 tid = field(current_task(), pid);
   u32 index = tid & (RUNNING_WORKS - 1);
   struct running_work *run = bpf_map_lookup_elem(&running_works, &index);
   if (!run) return 0;
@@ -127,7 +139,7 @@ int kf_work_start(u64 *ctx) {
 
 SEC("tp_btf/workqueue_execute_end")
 int kf_work_end(u64 *ctx) {
-  struct running_work *run = running_work_of(bpf_get_current_task_btf()->pid);
+  struct running_work *run = running_work_of(field(current_task(), pid));
   if (run) run->tid = 0;
   return 0;
 }
@@ -143,7 +155,7 @@ int kf_signal(u64 *ctx) {
   struct slot s;
   if (!b || !within_cap(now)) return 0;
   u32 context = waker_context(b);
-  if (!kf_begin_at(&s, b, bpf_get_current_task_btf()->pid, now)) return 0;
+  if (!kf_begin_at(&s, b, field(current_task(), pid), now)) return 0;
   s.out[0] = kf_word_generic(KF_GEN_SIGNAL, KF_SIGNAL_WORDS, s.dt,
                              (u32)target->pid | context << 22 | (to_process ? KF_SIGNAL_GROUP : 0));
   s.out[1] = (number & 0xff) | (u64)(result & 0xff) << 8 | (u64)(u32)target->tgid << 32;

@@ -5,10 +5,10 @@
 
 SEC("perf_event")
 int kf_sample(void *ctx) {
-  struct task_struct *task = bpf_get_current_task_btf();
+  struct task_struct *task = current_task();
   struct batch *b = this_batch();
-  u32 tid = task->pid;
-  if (!b || !tid || !is_target_noted(b, task->tgid)) return 0;
+  u32 tid = field(task, pid);
+  if (!b || !tid || !is_target_noted(b, field(task, tgid))) return 0;
   if (take_stacks(ctx, SCRATCH_SAMPLE, task))
     kf_put_stack(SCRATCH_SAMPLE, bpf_ktime_get_boot_ns(), tid, tid, KF_STACK_SAMPLE);
   return 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* sched.bpf.c - who runs where, who woke whom, who came and went.
+/* sched.bpf.c - who runs where, who woke whom.
  *
  * Programs take the raw context (u64 *ctx) because the same program must load on kernels whose tracepoints have other
  * argument counts: an argument that may be absent is read behind a flag of the configuration, and the verifier drops the
@@ -11,7 +11,7 @@
 
 static __always_inline bool in_scope(struct task_struct *a, struct task_struct *b) {
   if (!config.scope_target) return true;
-  return is_target(a->tgid) || is_target(b->tgid);
+  return is_target(field(a, tgid)) || is_target(field(b, tgid));
 }
 
 /* Moves the call that prev is in from the CPU to the task. Returns its entry time, 0 if prev is in no traced call. */
@@ -39,52 +39,116 @@ static __always_inline void put_lock_event(u32 tid, u32 kind, u64 lock, u32 owne
   kf_end(&s, KF_LOCK_WAIT_WORDS);
 }
 
+/* With PREEMPT_RT a mutex is an rt_mutex and has no such owner. */
+static __always_inline bool knows_mutex_owner(struct task_struct___locks *t) {
+  return config.has_blocked_on && bpf_core_field_exists(t->blocked_on) &&
+         bpf_core_field_exists(((struct mutex *)NULL)->owner);
+}
+
 static __always_inline bool waits_for_lock(struct task_struct *prev) {
   struct task_struct___locks *t = (void *)prev;
-  return (bpf_core_field_exists(t->blocked_on) && t->blocked_on) ||
-         (bpf_core_field_exists(t->pi_blocked_on) && t->pi_blocked_on);
+  return (knows_mutex_owner(t) && t->blocked_on) ||
+         (config.has_rt_mutex_owner && bpf_core_field_exists(t->pi_blocked_on) && t->pi_blocked_on);
 }
 
 /* The two below are global functions, which the verifier looks at once and apart from their caller; the switch program
- * would be too complex for it otherwise. At a switch the current task is the one that leaves. */
+ * would be too complex for it otherwise. At a switch the current task is the one that leaves, also to a kernel that gives
+ * no more of it than an address; they are rarely called, so they can do with that everywhere. */
+
+/* 5.15 moved what an rt_mutex has in common with other locks into struct rt_mutex_base, 830e6acc8a1c. */
+static __always_inline u64 rt_mutex_owner(struct rt_mutex_base *lock) {
+  struct rt_mutex___pre515 *old = (void *)lock;
+  if (bpf_core_type_exists(struct rt_mutex_base)) return (u64)BPF_CORE_READ(lock, owner);
+  return bpf_core_field_exists(old->owner) ? (u64)BPF_CORE_READ(old, owner) : 0;
+}
 
 /* The kernel lock that the current task is about to sleep on, and who holds it. The low bits of an owner's address are
  * flags. */
 __noinline int tell_lock(u32 tid) {
-  struct task_struct___locks *t = (void *)bpf_get_current_task_btf();
-  if (bpf_core_field_exists(t->blocked_on)) {
-    struct mutex *mutex = t->blocked_on;
-    if (mutex) put_lock_event(tid, KF_LOCK_MUTEX, (u64)mutex, tid_at(mutex->owner.counter & ~7ULL));
+  struct task_struct___locks *t = (void *)bpf_get_current_task();
+  if (knows_mutex_owner(t)) {
+    struct mutex *mutex = BPF_CORE_READ(t, blocked_on);
+    if (mutex) put_lock_event(tid, KF_LOCK_MUTEX, (u64)mutex, tid_at(BPF_CORE_READ(mutex, owner.counter) & ~7ULL));
   }
-  if (bpf_core_field_exists(t->pi_blocked_on) && bpf_core_type_exists(struct rt_mutex_base)) {
-    struct rt_mutex_waiter *waiter = t->pi_blocked_on;
-    if (waiter) {
-      struct rt_mutex_base *lock = waiter->lock;
-      u64 owner = 0; /* copied: the verifier allows no arithmetic on a pointer it knows */
-      bpf_core_read(&owner, sizeof(owner), &lock->owner);
-      put_lock_event(tid, KF_LOCK_RT_MUTEX, (u64)lock, tid_at(owner & ~1ULL));
-    }
+  if (config.has_rt_mutex_owner && bpf_core_field_exists(t->pi_blocked_on)) {
+    struct rt_mutex_waiter *waiter = BPF_CORE_READ(t, pi_blocked_on);
+    struct rt_mutex_base *lock = waiter ? BPF_CORE_READ(waiter, lock) : NULL;
+    if (lock) put_lock_event(tid, KF_LOCK_RT_MUTEX, (u64)lock, tid_at(rt_mutex_owner(lock) & ~1ULL));
   }
   return 0;
 }
 
 /* Whose CPU quota is used up: the nearest throttled group above the current task. */
 __noinline int tell_throttle(u32 tid) {
-  struct task_struct *task = bpf_get_current_task_btf();
-  struct cfs_rq *queue = task->se.cfs_rq;
-  struct sched_entity *above = task->se.parent;
+  struct task_struct *task = (void *)bpf_get_current_task();
+  struct cfs_rq *queue = BPF_CORE_READ(task, se.cfs_rq);
+  struct sched_entity *above = BPF_CORE_READ(task, se.parent);
   struct slot s;
   if (!bpf_core_field_exists(queue->throttled)) return 0;
-  for (int depth = 0; depth < 8 && queue && !BPF_CORE_READ_BITFIELD(queue, throttled); depth++) {
+  for (int depth = 0; depth < 8 && queue && !BPF_CORE_READ_BITFIELD_PROBED(queue, throttled); depth++) {
     if (!above) return 0;
-    queue = above->cfs_rq;
-    above = above->parent;
+    queue = BPF_CORE_READ(above, cfs_rq);
+    above = BPF_CORE_READ(above, parent);
   }
   if (!queue || !kf_begin(&s, tid)) return 0;
   s.out[0] = kf_word_generic(KF_GEN_THROTTLE, KF_THROTTLE_WORDS, s.dt, 0);
-  s.out[1] = (u64)queue->tg;
-  s.out[2] = queue->tg->css.cgroup->kn->id;
+  s.out[1] = (u64)BPF_CORE_READ(queue, tg);
+  s.out[2] = BPF_CORE_READ(queue, tg, css.cgroup, kn, id);
   kf_end(&s, KF_THROTTLE_WORDS);
+  return 0;
+}
+
+/* The three below are about a thread that leaves the CPU to wait. Two are global functions, as above: the switch program
+ * need not know in which of two maps its place is. */
+__noinline int in_timed_call(u32 tid) {
+  struct kf_parked_call *place = find_parked(tid);
+  return place && place->enter_ns;
+}
+
+/* Before the switch is written: what cannot wait until the wait was long. A function of its own and without a result, so
+ * that all ways through it look the same to the verifier afterwards. */
+static __noinline void look_before_wait(void *ctx, struct task_struct *prev, u32 tid) {
+  if (!config.stack_wait_ns) take_stacks(ctx, SCRATCH_TASK, prev);
+  else if (!in_timed_call(tid)) take_user_side(ctx, SCRATCH_TASK, prev);
+}
+
+/* After it: where the thread was is told when it has waited for long. Outside of a timed call with the user's side that is
+ * in the scratch, as there is no later moment to ask for that. */
+__noinline int expect_wait(u32 tid, u64 now) {
+  u32 scratch = SCRATCH_TASK;
+  struct stack_scratch *s = bpf_map_lookup_elem(&stack_scratches, &scratch);
+  struct kf_parked_call *place = place_to_park(tid);
+  if (!s || !place) {
+    __sync_fetch_and_add(&counters.stacks_lost, 1);
+    return 0;
+  }
+  if (!place->enter_ns) {
+    place->user = s->user;
+    place->lost = s->lost;
+  }
+  place->out_ns = now;
+  return 0;
+}
+
+/* Where `next`, which gets the CPU now, has waited, when that was for long. */
+static __noinline int tell_wait(struct task_struct *next, u64 now) {
+  u32 scratch = SCRATCH_TASK;
+  struct kf_parked_call *call = find_parked(next->pid);
+  if (!call || !call->out_ns) return 0;
+  u64 since_ns = call->out_ns;
+  call->out_ns = 0;
+  if (now - since_ns < config.stack_wait_ns) return 0;
+  struct stack_scratch *s = bpf_map_lookup_elem(&stack_scratches, &scratch);
+  if (!s) return 0;
+  s->kernel = s->user = s->lost = 0;
+  if (call->enter_ns) {
+    call->waited = 1;
+  } else {
+    s->user = call->user;
+    s->lost = call->lost;
+  }
+  keep_kernel_stack(s, scratch, bpf_get_task_stack(next, s->words, config.stack_frames * 8, 0));
+  if (s->kernel || s->lost & KF_STACK_LOST_KERNEL) kf_put_waited(now, next->pid, since_ns);
   return 0;
 }
 
@@ -107,13 +171,12 @@ int kf_sched_switch(u64 *ctx) {
   struct batch *b = this_batch();
   if (!b) return 0;
   u64 now = bpf_ktime_get_boot_ns();
-  /* Then the stacks: the verifier follows them once for every way that leads there. */
-  bool blocks = raw_state && !(raw_state & TASK_DEAD) && !preempt, has_stacks = false;
-  if (config.stacks && blocks && prev_tid && is_target_noted(b, prev->tgid))
-    has_stacks = take_stacks(ctx, SCRATCH_TASK, prev);
-
   u32 state = kf_state_code(raw_state);
   if (config.syscalls != KF_SYSCALLS_OFF) enter_ns = park_call(prev_tid, state == KF_ST_DEAD);
+  /* Then the stacks: the verifier follows them once for every way that leads there. */
+  bool blocks = raw_state && !(raw_state & TASK_DEAD) && !preempt;
+  bool waits = config.stacks && blocks && prev_tid && is_target_noted(b, prev->tgid);
+  if (waits) look_before_wait(ctx, prev, prev_tid);
 
   struct pt_regs *regs = NULL;
   s64 nr = -1;
@@ -141,7 +204,9 @@ int kf_sched_switch(u64 *ctx) {
                             prev_tid ? prev->policy : 0, next_tid ? next->policy : 0);
   if (!s.nested) s.batch->running = next_tid;
   kf_end(&s, n);
-  if (has_stacks) kf_put_stack(SCRATCH_TASK, s.now, next_tid, prev_tid, KF_STACK_BLOCK);
+  if (waits && !config.stack_wait_ns) kf_put_stack(SCRATCH_TASK, s.now, next_tid, prev_tid, KF_STACK_BLOCK);
+  if (waits && config.stack_wait_ns) expect_wait(prev_tid, s.now);
+  if (config.stacks && config.stack_wait_ns && next_tid && is_target_noted(b, next->tgid)) tell_wait(next, s.now);
   return 0;
 }
 
@@ -172,7 +237,7 @@ int kf_sched_waking(u64 *ctx) {
   if (!b) return 0;
   struct task_struct *waker = this_task(&b->run_queue);
   u32 context = waker_context(b);
-  u32 wakee_tid = wakee->pid;
+  u32 wakee_tid = wakee->pid, waker_tid = field(waker, pid);
   u32 waker_nr = KF_WAKER_NO_SYS;
   struct slot s;
 
@@ -183,13 +248,13 @@ int kf_sched_waking(u64 *ctx) {
     if (nr >= 0) waker_nr = nr < KF_WAKER_BIG_NR ? nr : KF_WAKER_BIG_NR;
   }
   u64 work = 0;
-  if (config.causes && context == KF_CTX_TASK && unlikely(waker->flags & PF_WQ_WORKER)) work = tell_work(waker->pid);
-  if (!kf_begin(&s, waker->pid)) return 0;
+  if (config.causes && context == KF_CTX_TASK && unlikely(field(waker, flags) & PF_WQ_WORKER)) work = tell_work(waker_tid);
+  if (!kf_begin(&s, waker_tid)) return 0;
   s.out[0] = kf_pack_waking(s.dt, wakee_tid, context, 0, task_cpu(wakee));
   u32 words;
   u64 cause = put_cause(s.out + 2, context, work, &words);
   s.out[1] = kf_pack_waking2(0, waker_nr, wakee->prio, 0, 0, 0) | cause;
-  if (!s.nested && !wakee->on_cpu) {
+  if (!s.nested && !task_on_cpu(wakee)) {
     s.batch->wake_tid = wakee_tid;
     s.batch->wake_ran = wakee->se.sum_exec_runtime;
     s.batch->wake_at = s.batch->n;
@@ -197,8 +262,8 @@ int kf_sched_waking(u64 *ctx) {
   }
   kf_end(&s, 2 + words);
   if (config.stacks == KF_STACKS_ALL && context == KF_CTX_TASK && is_target_noted(b, wakee->tgid) &&
-      take_stacks(ctx, SCRATCH_TASK, bpf_get_current_task_btf()))
-    kf_put_stack(SCRATCH_TASK, s.now, waker->pid, waker->pid, KF_STACK_WAKER);
+      take_stacks(ctx, SCRATCH_TASK, current_task()))
+    kf_put_stack(SCRATCH_TASK, s.now, waker_tid, waker_tid, KF_STACK_WAKER);
   return 0;
 }
 
@@ -234,7 +299,7 @@ int kf_sched_wakeup(u64 *ctx) {
   }
   struct task_struct *current = this_task(&b->run_queue);
   if (!in_scope(wakee, current)) return 0;
-  if (!kf_begin(&s, current->pid)) return 0;
+  if (!kf_begin(&s, field(current, pid))) return 0;
   s.out[0] = kf_pack_wakeup(s.dt, tid, cpu, 0, task_throttled(wakee));
   kf_end(&s, 1);
   return 0;
@@ -243,10 +308,10 @@ int kf_sched_wakeup(u64 *ctx) {
 SEC("tp_btf/sched_wakeup_new")
 int kf_sched_wakeup_new(u64 *ctx) {
   struct task_struct *wakee = (struct task_struct *)ctx[0];
-  struct task_struct *current = bpf_get_current_task_btf();
+  struct task_struct *current = current_task();
   struct slot s;
   if (!in_scope(wakee, current)) return 0;
-  if (!kf_begin(&s, current->pid)) return 0;
+  if (!kf_begin(&s, field(current, pid))) return 0;
   s.out[0] = kf_pack_wakeup(s.dt, wakee->pid, task_cpu(wakee), 1, 0);
   kf_end(&s, 1);
   return 0;
@@ -256,127 +321,13 @@ SEC("tp_btf/sched_migrate_task")
 int kf_sched_migrate_task(u64 *ctx) {
   struct task_struct *task = (struct task_struct *)ctx[0];
   u32 dest = (u32)ctx[1];
-  struct task_struct *current = bpf_get_current_task_btf();
+  struct task_struct *current = current_task();
   struct slot s;
   if (task_state(task) & TASK_WAKING) return 0; /* part of a wakeup, which names the new CPU itself */
   if (!in_scope(task, current)) return 0;
-  if (!kf_begin(&s, current->pid)) return 0;
+  if (!kf_begin(&s, field(current, pid))) return 0;
   s.out[0] = kf_word_generic(KF_GEN_MIGRATE, KF_MIGRATE_WORDS, s.dt, (u32)task->pid);
   s.out[1] = (u64)task_cpu(task) | (u64)dest << 16;
   kf_end(&s, KF_MIGRATE_WORDS);
-  return 0;
-}
-
-/* ------------------------------------------------------------------ lives */
-
-static __always_inline void copy_comm(u64 *out, struct task_struct *task) {
-  __builtin_memcpy(out, task->comm, KF_COMM_BYTES);
-}
-
-static __always_inline void tell(u32 type, struct task_struct *task, u64 arg0) {
-  struct kf_ctl *r = control_reserve();
-  if (!r) return;
-  r->type = type;
-  r->tid = task->pid;
-  r->tgid = task->tgid;
-  r->exit_ns = bpf_ktime_get_boot_ns();
-  r->ret = task->exit_code;
-  r->args[0] = arg0;
-  __builtin_memcpy(r->comm, task->comm, KF_COMM_BYTES);
-  bpf_ringbuf_submit(r, BPF_RB_FORCE_WAKEUP);
-}
-
-SEC("tp_btf/sched_process_fork")
-int kf_sched_process_fork(u64 *ctx) {
-  struct task_struct *parent = (struct task_struct *)ctx[0];
-  struct task_struct *child = (struct task_struct *)ctx[1];
-  u32 child_tgid = child->tgid, parent_tgid = parent->tgid;
-  bool is_thread = child_tgid == parent_tgid;
-  struct slot s;
-
-  if (!is_thread && !config.everyone) {
-    if (config.follow && bpf_map_lookup_elem(&targets, &parent_tgid)) {
-      u32 one = 1;
-      bpf_map_update_elem(&targets, &child_tgid, &one, BPF_ANY);
-      __sync_fetch_and_add(&target_gen, 1);
-      tell(KF_CTL_FORK, child, parent_tgid);
-    } else if (config.watch_names) {
-      tell(KF_CTL_EXEC, child, 0);
-    }
-  }
-  if (!kf_begin(&s, bpf_get_current_task_btf()->pid)) return 0;
-  s.out[0] = kf_word_generic(KF_GEN_FORK, KF_FORK_WORDS, s.dt, (u32)child->pid | (is_thread ? KF_FORK_IS_THREAD : 0));
-  s.out[1] = (u64)child_tgid | (u64)(u32)parent->pid << 32;
-  s.out[2] = child->start_boottime;
-  s.out[3] = child->cgroups->dfl_cgrp->kn->id;
-  copy_comm(&s.out[4], child);
-  kf_end(&s, KF_FORK_WORDS);
-  return 0;
-}
-
-SEC("tp_btf/sched_process_exec")
-int kf_sched_process_exec(u64 *ctx) {
-  struct task_struct *task = (struct task_struct *)ctx[0];
-  u32 old_tid = (u32)ctx[1];
-  struct linux_binprm *bprm = (struct linux_binprm *)ctx[2];
-  struct slot s;
-  if (config.watch_names) tell(KF_CTL_EXEC, task, 0);
-  if (config.syscalls != KF_SYSCALLS_OFF && old_tid != (u32)task->pid) forget_parked(old_tid);
-  if (!kf_begin(&s, task->pid)) return 0;
-  u64 *out = s.out;
-  __builtin_memset(out + KF_EXEC_WORDS_MIN, 0, KF_FILENAME_BYTES);
-  s64 len = bpf_probe_read_kernel_str(out + KF_EXEC_WORDS_MIN, KF_FILENAME_BYTES, bprm->filename);
-  if (len < 1 || len > KF_FILENAME_BYTES) len = 1;
-  len -= 1; /* the NUL */
-  u32 n = KF_EXEC_WORDS_MIN + (((u32)len + 7) >> 3);
-  out[0] = kf_word_generic(KF_GEN_EXEC, n, s.dt, (u32)task->pid);
-  out[1] = (u64)old_tid | (u64)len << 32;
-  copy_comm(&out[2], task);
-  kf_end(&s, n);
-  return 0;
-}
-
-SEC("tp_btf/sched_process_exit")
-int kf_sched_process_exit(u64 *ctx) {
-  struct task_struct *task = (struct task_struct *)ctx[0];
-  bool group_dead = task->signal->live.counter == 0;
-  u32 tid = task->pid, tgid = task->tgid;
-  struct slot s;
-
-  if (config.syscalls != KF_SYSCALLS_OFF) forget_parked(tid);
-  if (group_dead && !config.everyone && bpf_map_lookup_elem(&targets, &tgid)) {
-    bpf_map_delete_elem(&targets, &tgid);
-    __sync_fetch_and_add(&target_gen, 1);
-    tell(KF_CTL_TARGET_EXIT, task, 0);
-  }
-  if (!kf_begin(&s, bpf_get_current_task_btf()->pid)) return 0;
-  s.out[0] = kf_word_generic(KF_GEN_EXIT, KF_EXIT_WORDS, s.dt, tid | (group_dead ? KF_EXIT_GROUP_DEAD : 0));
-  s.out[1] = (u32)task->exit_code;
-  kf_end(&s, KF_EXIT_WORDS);
-  return 0;
-}
-
-SEC("tp_btf/task_rename")
-int kf_task_rename(u64 *ctx) {
-  struct task_struct *task = (struct task_struct *)ctx[0];
-  const char *name = (const char *)ctx[1];
-  struct slot s;
-  if (config.watch_names && task->pid == task->tgid) {
-    struct kf_ctl *r = control_reserve();
-    if (r) {
-      r->type = KF_CTL_EXEC;
-      r->tid = task->pid;
-      r->tgid = task->tgid;
-      r->exit_ns = bpf_ktime_get_boot_ns();
-      bpf_probe_read_kernel_str(r->comm, KF_COMM_BYTES, name);
-      bpf_ringbuf_submit(r, BPF_RB_FORCE_WAKEUP);
-    }
-  }
-  if (!kf_begin(&s, bpf_get_current_task_btf()->pid)) return 0;
-  s.out[0] = kf_word_generic(KF_GEN_RENAME, KF_RENAME_WORDS, s.dt, (u32)task->pid);
-  s.out[1] = 0;
-  s.out[2] = 0;
-  bpf_probe_read_kernel_str(&s.out[1], KF_COMM_BYTES, name);
-  kf_end(&s, KF_RENAME_WORDS);
   return 0;
 }

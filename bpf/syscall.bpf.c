@@ -6,22 +6,29 @@
  * because these tracepoints put every task of the machine on the slow syscall path. */
 #include "compat.bpf.h"
 #include "core.bpf.h"
+#include "stack.bpf.h"
 
 #define CONTROL_SPACING_NS 1000000 /* at most about one trigger record per ms; the others are counted */
 
 kf_u64 control_last_ns = 0;
 
-SEC("tp_btf/sys_enter")
-int kf_sys_enter(u64 *ctx) {
+static __always_inline void note_entry(u32 nr) {
   u32 zero = 0;
   struct kf_cpu_call *c = bpf_map_lookup_elem(&calls, &zero);
-  if (!c) return 0;
+  if (!c) return;
   struct task_struct *task = this_task(&c->run_queue);
-  if (!is_target_now(c, task->tgid)) return 0;
-  c->nr = (u32)ctx[1];
+  if (!is_target_now(c, field(task, tgid))) return;
+  c->nr = nr;
   c->enter_ns = bpf_ktime_get_boot_ns();
   barrier();
-  c->tid = task->pid;
+  c->tid = field(task, pid);
+}
+
+SEC("tp_btf/sys_enter")
+int kf_sys_enter(u64 *ctx) {
+  forbid_preemption();
+  note_entry((u32)ctx[1]);
+  allow_preemption();
   return 0;
 }
 
@@ -31,16 +38,18 @@ static __always_inline bool timed_futex_wait(struct pt_regs *regs) {
   return (command == 0 || command == 9 || command == 11) && regs_arg3(regs);
 }
 
-static __always_inline u32 matching_rules(struct pt_regs *regs, u32 nr, u64 dur, s64 ret) {
-  u32 candidates = config.rules_of_nr[nr & (KF_SYS_TABLE - 1)];
-  u32 matched = 0;
-  if (!candidates) return 0;
+/* A global function, which the verifier looks at apart from its caller: of the result it only knows that it is a number. And
+ * what a rule says is known to it, what the call was is not: with a branch for each it would follow all ways through all
+ * rules. */
+__noinline u32 matching_rules(u32 nr, u64 dur, s64 ret, u64 timed) {
+  u64 candidates = config.rules_of_nr[table_index(nr)];
+  u64 matched = 0;
   for (int i = 0; i < KF_RULES_MAX; i++) {
     const volatile struct kf_rule *rule = &config.rules[i];
-    if (!(candidates >> i & 1) || dur < rule->min_ns || dur >= rule->max_ns) continue;
-    if (rule->match_ret && ret != rule->ret) continue;
-    if (rule->futex_nr && rule->futex_nr == nr && timed_futex_wait(regs)) continue;
-    matched |= 1u << i;
+    u64 matches = is_below(dur, rule->max_ns & ~(1ULL << 63)) & ~is_below(dur, rule->min_ns);
+    if (rule->match_ret) matches &= ~differs(ret, rule->ret);
+    if (rule->futex_nr) matches &= ~(timed & ~differs(nr, rule->futex_nr));
+    matched |= (candidates & matches << i) & 1ULL << i;
   }
   return matched;
 }
@@ -77,22 +86,27 @@ static __always_inline void send_call(struct pt_regs *regs, u32 type, u32 rules,
   bpf_ringbuf_submit(r, BPF_RB_FORCE_WAKEUP);
 }
 
-SEC("tp_btf/sys_exit")
-int kf_sys_exit(u64 *ctx) {
+/* From where the current task made the call that ends now, in which it has waited for long. */
+static __always_inline void tell_user_side(void *ctx, struct task_struct *task, u64 now, u64 enter_ns) {
+  struct stack_scratch *s = take_user_side(ctx, SCRATCH_TASK, task);
+  if (s && (s->user | s->lost)) kf_put_waited(now, field(task, pid), enter_ns);
+}
+
+static __always_inline void tell_exit(u64 *ctx) {
   struct pt_regs *regs = (struct pt_regs *)ctx[0];
   s64 ret = (s64)ctx[1];
   u32 zero = 0;
   u32 tid;
   u64 enter_ns = 0;
-  u32 parked = 0;
+  u32 parked = 0, waited = 0;
   u32 nr;
   struct slot s;
 
   struct kf_cpu_call *c = bpf_map_lookup_elem(&calls, &zero);
-  if (!c) return 0;
+  if (!c) return;
   struct task_struct *task = this_task(&c->run_queue);
-  if (!is_target_now(c, task->tgid)) return 0;
-  tid = task->pid;
+  if (!is_target_now(c, field(task, tgid))) return;
+  tid = field(task, pid);
   if (c->tid == tid) {
     enter_ns = c->enter_ns;
     nr = c->nr;
@@ -104,26 +118,27 @@ int kf_sys_exit(u64 *ctx) {
       enter_ns = open->enter_ns;
       nr = open->nr;
       open->enter_ns = 0;
+      open->out_ns = 0;
+      waited = open->waited && !open->exec;
+      open->waited = open->exec = 0;
     } else {
       s64 raw = regs_nr(regs); /* entered before we were attached: a child's first return has none at all */
-      if (raw < 0) return 0;
+      if (raw < 0) return;
       nr = (u32)raw;
     }
   }
   u64 now = bpf_ktime_get_boot_ns();
   u64 dur = enter_ns ? now - enter_ns : KF_DUR_UNKNOWN;
+  if (!parked && dur < config.quick_ns && !watched_count) return; /* most calls by far */
   u32 abi = task_abi(task, nr);
   nr = native_nr(nr);
 
-  u32 rules = 0;
-  if (config.n_rules && abi == KF_ABI_NATIVE && enter_ns && nr < KF_SYS_TABLE)
-    rules = matching_rules(regs, nr, dur, ret);
   struct batch *b = this_batch();
   bool wanted = config.syscalls == KF_SYSCALLS_ALL || parked || dur >= config.slow_floor_ns;
   if (b && wanted && kf_begin_at(&s, b, tid, now)) {
     now = s.now; /* not before the event before it */
     u64 lasted = enter_ns ? now - enter_ns : KF_DUR_UNKNOWN;
-    u32 taken = abi == KF_ABI_NATIVE && nr < KF_SYS_TABLE ? config.sys_args[nr & (KF_SYS_TABLE - 1)] : KF_ARGS_0;
+    u32 taken = abi == KF_ABI_NATIVE && nr < KF_SYS_TABLE ? config.sys_args[table_index(nr)] : KF_ARGS_0;
     /* a parked call's arguments are in its SWITCH already */
     u32 args = nr >= KF_SYS_NR_ESCAPE || abi != KF_ABI_NATIVE || (!parked && taken != KF_ARGS_NONE);
     u64 *out = s.out;
@@ -137,8 +152,12 @@ int kf_sys_exit(u64 *ctx) {
     if (!s.nested) b->hits++; /* the entry */
     kf_end(&s, n);
   }
+  if (config.stacks && config.stack_wait_ns && waited) tell_user_side(ctx, current_task(), now, enter_ns);
 
   /* After the event: a record wakes the recorder, and its interrupt would put that waking before this call's end. */
+  u32 rules = 0;
+  if (config.n_rules && abi == KF_ABI_NATIVE && enter_ns && nr < KF_SYS_TABLE && config.rules_of_nr[table_index(nr)])
+    rules = matching_rules(nr, dur, ret, timed_futex_wait(regs));
   if (rules) send_call(regs, KF_CTL_SYSCALL, rules, nr, abi, enter_ns, now, ret);
   if (watched_count) {
     u64 *since = bpf_map_lookup_elem(&watched, &tid);
@@ -148,5 +167,12 @@ int kf_sys_exit(u64 *ctx) {
       __sync_fetch_and_add(&watched_count, -1);
     }
   }
+}
+
+SEC("tp_btf/sys_exit")
+int kf_sys_exit(u64 *ctx) {
+  forbid_preemption();
+  tell_exit(ctx);
+  allow_preemption();
   return 0;
 }

@@ -3,6 +3,7 @@
  * are known too, and at every dump, so that counts in the dump can be checked against the kernel's own. */
 #include "compat.bpf.h"
 #include "core.bpf.h"
+#include "stack.bpf.h"
 
 static __always_inline void fill_call(struct kf_task *r, struct task_struct *task) {
   struct pt_regs *regs = task_user_regs(task);
@@ -39,8 +40,8 @@ int kf_task_iter(struct bpf_iter__task *ctx) {
   r.prio = task->prio;
   r.policy = task->policy;
   if (task->flags & PF_KTHREAD) r.flags |= KF_TASK_KTHREAD;
-  if (task->on_cpu) r.flags |= KF_TASK_ON_CPU;
-  if (task->on_rq) r.flags |= KF_TASK_ON_RQ;
+  if (task_on_cpu(task)) r.flags |= KF_TASK_ON_CPU;
+  if (task_on_rq(task)) r.flags |= KF_TASK_ON_RQ;
   if (is_target(r.tgid)) r.flags |= KF_TASK_TARGET;
   r.start_ns = task->start_boottime;
   r.cgroup_id = task->cgroups->dfl_cgrp->kn->id;
@@ -53,5 +54,40 @@ int kf_task_iter(struct bpf_iter__task *ctx) {
   r.nivcsw = task->nivcsw;
   r.ts_ns = bpf_ktime_get_boot_ns();
   bpf_seq_write(seq, &r, sizeof(r));
+  return 0;
+}
+
+/* Threads of the target in a wait that is long already and whose stacks are told at its end: for a dump that does not see
+ * the end. */
+SEC("iter/task")
+int kf_wait_iter(struct bpf_iter__task *ctx) {
+  struct task_struct *task = ctx->task;
+  struct seq_file *seq = ctx->meta->seq;
+  u32 scratch = SCRATCH_ITER;
+  struct kf_waiter w = {};
+  if (!task || task_on_cpu(task) || task_on_rq(task)) return 0;
+  w.tid = task->pid;
+  w.tgid = task->tgid;
+  if (w.tgid == config.own_tgid || !is_target(w.tgid)) return 0;
+  struct kf_parked_call *call = find_parked(w.tid);
+  if (!call || !call->out_ns || bpf_ktime_get_boot_ns() - call->out_ns < config.stack_wait_ns) return 0;
+  w.out_ns = call->out_ns;
+  w.switches = task->nvcsw + task->nivcsw;
+  struct stack_scratch *s = bpf_map_lookup_elem(&stack_scratches, &scratch);
+  struct pt_regs *regs = task_user_regs(task);
+  struct mm_struct *mm = task->mm;
+  if (!s) return 0;
+  s->kernel = s->lost = 0;
+  keep_kernel_stack(s, scratch, bpf_get_task_stack(task, s->words, config.stack_frames * 8, 0));
+  w.kernel = s->kernel;
+  if (regs && mm) {
+    w.space = space_of(task);
+    w.ip = regs_ip(regs);
+    w.sp = regs_sp(regs);
+    w.fp = regs_fp(regs);
+    w.text = mm->start_code;
+    w.text_end = mm->end_code;
+  }
+  bpf_seq_write(seq, &w, sizeof(w));
   return 0;
 }

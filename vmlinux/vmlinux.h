@@ -39,6 +39,7 @@ enum bpf_map_type {
   BPF_MAP_TYPE_ARRAY_OF_MAPS = 12,
   BPF_MAP_TYPE_RINGBUF = 27,
 };
+enum cpuhp_state { CPUHP_BRINGUP_CPU = 83, CPUHP_TEARDOWN_CPU = 144 }; /* on 6.18; looked up when loading */
 enum { BPF_ANY = 0, BPF_NOEXIST = 1, BPF_EXIST = 2 };
 enum { BPF_F_MMAPABLE = 1024 };
 enum { BPF_F_USER_STACK = 256 };
@@ -153,6 +154,10 @@ struct rt_mutex_waiter {
   struct rt_mutex_base *lock;
 };
 
+struct rt_mutex___pre515 {
+  struct task_struct *owner;
+};
+
 struct task_struct {
   struct thread_info thread_info;
   unsigned int __state; /* since 5.14 */
@@ -263,6 +268,7 @@ struct bpf_iter__task {
 
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
+  unsigned long bp;
   unsigned long r9;
   unsigned long r8;
   unsigned long r10;

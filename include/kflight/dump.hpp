@@ -23,8 +23,8 @@ namespace kflight {
 
 // What fired, and the call that did it. Times are CLOCK_BOOTTIME ns.
 struct Cause {
-  std::string trigger;           // the trigger's text as given, "manual", "signal" or "api"
-  std::string kind;              // "syscall", "inflight", "manual", "signal", "api", "exit"
+  std::string trigger;           // the trigger's text as given, "manual", "signal", "api" or "recovered"
+  std::string kind;              // "syscall", "inflight", "manual", "signal", "api", "exit", "recovered"
   std::uint64_t fired_ns = 0;    // when the kernel saw it
   std::uint64_t received_ns = 0; // when the recorder acted on it
   std::uint64_t merged = 0;      // further firings this dump stands for
@@ -61,7 +61,7 @@ struct RecordedConfig {
   std::string kflight_version;
   std::vector<std::uint32_t> target_pids;  // as asked for
   std::vector<std::string> comm_globs;
-  std::string command;            // `-- COMMAND`, words quoted
+  std::string command;            // `-- COMMAND`: its name, its arguments only with --keep-arguments
   bool everyone = false;
   bool follow = true;
   std::string syscalls;           // off (= blocked), slow, all
@@ -70,6 +70,7 @@ struct RecordedConfig {
   std::uint32_t sample_hz = 0;    // on-CPU samples of the target per second and CPU
   std::vector<std::string> triggers;
   std::uint64_t min_age_ns = 0, max_bytes = 0, post_ns = 0, cooldown_ns = 0, slow_floor_ns = 0;
+  std::uint64_t stack_wait_ns = 0;  // waits have stacks when they last at least so long
   std::vector<std::string> missing;  // features this kernel lacks, each with what that means
 };
 
@@ -164,8 +165,8 @@ struct ChunkRef;  // dump/merge.hpp
 
 class Dump {
  public:
-  // Maps the file. Fails with kNotFound, kPermission, kIo; kDamaged when it is no kflight dump; kUnsupported when its
-  // major version is newer.
+  // Maps the file. Fails with kNotFound, kPermission, kIo; kDamaged: no kflight dump; kUnsupported: of a newer major
+  // version. Takes at most 64 MiB and 512 times the file's size of memory, whatever the file claims.
   static Result<Dump> open(const std::string& path);
   // Copies nothing: `bytes` must outlive the Dump and everything read from it.
   static Result<Dump> from_bytes(std::span<const std::byte> bytes);

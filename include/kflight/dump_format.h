@@ -216,16 +216,33 @@ KF_ASSERT_SIZE(struct kf_fd_link, 24);
 #define KF_LOSS_CONTROL 3   /* control records */
 #define KF_LOSS_INFLIGHT 4  /* no room for the start of a call: its duration is unknown */
 #define KF_LOSS_ITER 5      /* a thread was missed by a snapshot */
-#define KF_LOSS_STACK 6     /* no room for a stack: events name it, or say that they lost it */
+#define KF_LOSS_STACK 6     /* no room for a stack: events name it, or say that they lost it; with a lane: samples */
 #define KF_LOSS_CAPPED 7    /* block and signal events beyond what a CPU may write; no others are missing */
+#define KF_LOSS_UNFLUSHED 8 /* what a CPU had not handed over (the recorder died, or it did not answer); count 0 */
+#define KF_LOSS_EVICTED 9 /* the recorder died: left the window after the facts about threads had been saved last */
+#define KF_LOSS_OFFLINE 10 /* the last a CPU did before it was offline, and what it had not handed over; count 0 */
+#define KF_LOSS_ONLINE 11  /* the first it did on its way back; count 0 */
 
 struct kf_loss {
   kf_u32 kind;
   kf_u32 lane;    /* 0xffffffff: not known */
   kf_u64 from_ns; /* between these two times */
   kf_u64 to_ns;
-  kf_u64 count;
+  kf_u64 count;   /* 0: not known */
 };
+KF_INLINE int kf_hides_events(const struct kf_loss *loss) { /* scheduling events and calls, of its lane */
+  switch (loss->kind) {
+    case KF_LOSS_RECURSION:
+    case KF_LOSS_WINDOW:
+    case KF_LOSS_UNFLUSHED:
+    case KF_LOSS_EVICTED:
+    case KF_LOSS_OFFLINE:
+    case KF_LOSS_ONLINE:
+      return 1;
+    default:
+      return 0;
+  }
+}
 KF_ASSERT_SIZE(struct kf_loss, 32);
 
 #endif

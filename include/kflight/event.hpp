@@ -186,14 +186,20 @@ struct RefillEvent : EventHead {
 };
 
 // Where stack_tid was: when it left the CPU to wait (ts_ns is its switch's), when it woke somebody (ts_ns is the
-// waking's), or while it ran. The stacks are in Dump::stacks(), under these ids; 0: there is none.
+// waking's), while it ran, or, role KF_STACK_WAITED, while it waited for long since since_ns: in a wait that ends at ts_ns,
+// or, see of_call(), in a timed call that ends at ts_ns. The stacks are in Dump::stacks(), under these ids; 0: there is
+// none.
 struct StackEvent : EventHead {
   std::uint32_t stack_tid = 0;
-  std::uint8_t role = KF_STACK_BLOCK;  // KF_STACK_BLOCK, KF_STACK_WAKER, KF_STACK_SAMPLE
+  std::uint8_t role = KF_STACK_BLOCK;  // KF_STACK_*
   bool kernel_lost = false;            // there was no room for it in the kernel's buffer
   bool user_lost = false;
   std::uint64_t kernel_stack = 0;
   std::uint64_t user_stack = 0;
+  std::uint64_t since_ns = 0;          // of role KF_STACK_WAITED: when the wait, or the call, began; else 0
+
+  // The user stack, without a kernel stack, of all waits in a call.
+  bool of_call() const noexcept { return role == KF_STACK_WAITED && kernel_stack == 0 && !kernel_lost; }
 };
 
 // Events of `cpu` are missing. ts_ns is the end of the hole; it begins at from_ns.

@@ -44,7 +44,7 @@ enum class Scope { kSystem, kTarget };
 enum class Stacks {
   kAuto,     // blocked; none with Target::everyone
   kNone,
-  kBlocked,  // whenever one of them leaves the CPU to wait
+  kBlocked,  // where they wait, see ProbeSet::stack_wait
   kAll,      // and whenever somebody wakes one of them: the waker's
 };
 
@@ -54,6 +54,10 @@ struct ProbeSet {
   std::chrono::nanoseconds slow_floor = std::chrono::microseconds(100);
   bool causes = true;  // every waking by an interrupt says why: timer, disk, network, which work
   Stacks stacks = Stacks::kAuto;
+  // Stacks only of waits that last at least so long: they are taken at the wait's end. A short wait in a timed call
+  // (syscalls slow or all) then costs nothing, any other one the user's half of the stack, for which its end is too late.
+  // 0: of every wait. Unset: a tenth of the shortest trigger, at most 5 ms.
+  std::optional<std::chrono::nanoseconds> stack_wait;
   std::uint32_t sample_hz = 0;  // stacks of the target's running threads, so often per second and CPU; 0: none
   static ProbeSet defaults() { return {}; }
 };
@@ -73,14 +77,25 @@ struct FlightRecorderConfig {
   std::chrono::nanoseconds cooldown{};  // likewise: the least time between its dumps
   std::uint64_t ring_bytes = 8ull << 20;                        // kernel buffer per 16 CPUs
   std::string command_text;                                     // for the dump's metadata only
+  // Features of the kernel to do without although it has them, by the ids of `kflight doctor --json`: what would a
+  // recording on a kernel without them be? An unknown one fails start() with kUsage.
+  std::vector<std::string> without;
+  // Where the window lies while it is recorded, so that `kflight recover` makes a dump of it when this process is
+  // killed: a path on a tmpfs. Where that cannot be, a warning says why and recording goes on without. Empty: nowhere.
+  std::string window_file;
 
   // Called on the recorder's own thread within about a millisecond of a trigger firing. Must not block for long, and must
   // not call write_to: that is another thread's work, after the time it wants to see of what follows.
   std::function<void(const Cause&)> on_trigger;
   // A call that a dump reported as in flight has returned (kf_ctl::type is KF_CTL_RESOLVED). Same thread, same rule.
   std::function<void(const kf_ctl&)> on_resolved;
-  // A target process has exited; `left` processes of the target remain. Same thread, same rule.
+  // A target process has exited; `left` remain. tgid 0: ends were missed, and none is left. Same thread, same rule.
   std::function<void(std::uint32_t tgid, std::uint32_t exit_status, std::uint64_t left)> on_target_exit;
+  // The recorder's own thread has just been started, everything is attached, and start() waits for this to return: the
+  // place to give up privileges in that thread.
+  std::function<void()> on_thread_start;
+  // About once a second, after the kernel's rings have been emptied: for a watchdog. Same thread, same rule.
+  std::function<void()> on_heartbeat;
 };
 
 struct RecorderStats {
@@ -94,6 +109,7 @@ struct RecorderStats {
   std::uint64_t triggers_fired = 0;   // rule matches, merged ones included
   std::uint64_t dumps_written = 0;
   std::uint64_t targets_alive = 0;    // processes; 0 with Target::everyone
+  std::string window_file;            // where the window is found if this process dies; empty: it is lost then
   double events_per_second = 0;       // over the last second or so
 };
 

@@ -77,6 +77,6 @@ class [[nodiscard]] Result {
   auto KF_CONCAT(kf_result_, __LINE__) = (expr);                                     \
   if (!KF_CONCAT(kf_result_, __LINE__).has_value())                                  \
     return std::move(KF_CONCAT(kf_result_, __LINE__)).error();                       \
-  target = *std::move(KF_CONCAT(kf_result_, __LINE__))
+  target = *std::move(KF_CONCAT(kf_result_, __LINE__)) /* NOLINT(bugprone-macro-parentheses): may be a declaration */
 
 }  // namespace kflight

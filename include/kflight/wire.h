@@ -416,10 +416,12 @@ KF_INLINE kf_u32 kf_put_syscall(kf_u64 *out, kf_u64 dt, kf_u32 nr, kf_u64 dur, k
  * RENAME (3 words): payload tid 22; words 1, 2: comm.
  * SYSCALL_OPEN (3..6 words): payload 0; word 1: ns since the entry; then the call as in kf_put_sys. The lane's current task
  *   is in this call while a dump flushes the CPU; its SYSCALL event comes later.
- * STACK (3 words): payload tid 22 | role 2 | kernel stack lost 1 | user stack lost 1; word 1: id of its kernel stack;
+ * STACK (3 or 4 words): payload tid 22 | role 2 | kernel stack lost 1 | user stack lost 1; word 1: id of its kernel stack;
  *   word 2: id of its user stack; 0: it has none. Role BLOCK follows the SWITCH with which tid left the CPU, at its
- *   time; role WAKER the WAKING by tid, at its time; role SAMPLE stands alone, tid runs. The stacks themselves come as
- *   struct kf_stack, once each. */
+ *   time; role WAKER the WAKING by tid, at its time; role SAMPLE stands alone, tid runs. Role WAITED tells afterwards
+ *   where tid has waited, of long waits in calls only, in two events, each with word 3: its kernel stack follows the
+ *   SWITCH with which tid got a CPU again, word 3 is ns since it had left one; its user stack follows the SYSCALL of the
+ *   call, word 3 is ns since the call's entry. The stacks themselves come as struct kf_stack, once each. */
 #define KF_MIGRATE_WORDS 2
 #define KF_FORK_WORDS 6
 #define KF_FORK_IS_THREAD (1u << 22)
@@ -427,10 +429,11 @@ KF_INLINE kf_u32 kf_put_syscall(kf_u64 *out, kf_u64 dt, kf_u32 nr, kf_u64 dur, k
 #define KF_EXIT_GROUP_DEAD (1u << 22)
 #define KF_RENAME_WORDS 3
 #define KF_EXEC_WORDS_MIN 4
-#define KF_STACK_WORDS 3
+#define KF_STACK_WORDS 3 /* 4 of role WAITED */
 #define KF_STACK_BLOCK 0u
 #define KF_STACK_WAKER 1u
 #define KF_STACK_SAMPLE 2u
+#define KF_STACK_WAITED 3u
 #define KF_STACK_LOST_KERNEL (1u << 24)
 #define KF_STACK_LOST_USER (1u << 25)
 
@@ -458,6 +461,14 @@ struct kf_stack {
   kf_u8 flags;     /* KF_STACK_* */
 };
 KF_ASSERT_SIZE(struct kf_stack, 24);
+
+/* Names a stack: fed with its words one after the other, from `seed` on, which of a user stack is its address space. */
+KF_INLINE kf_u64 kf_stack_mix(kf_u64 h, kf_u64 v) {
+  h = (h ^ v) * 0x9fb21c651e98df25ULL;
+  return h ^ h >> 32;
+}
+
+#define KF_STACK_LIBRARY_REACH (4ULL << 20) /* a library's code lies so close together */
 
 KF_INLINE kf_u64 kf_pack_top(kf_u32 offset_words, kf_u64 address) {
   return (kf_u64)offset_words << 57 | (address & 0x1ffffffffffffffULL);
@@ -500,8 +511,8 @@ KF_INLINE kf_u64 kf_top_address(kf_u64 w) { return w & 0x1ffffffffffffffULL; }
 #define KF_LOCK_MUTEX 1u
 #define KF_LOCK_RT_MUTEX 2u    /* a PI futex, or any lock of a PREEMPT_RT kernel */
 
-#define KF_CAP_SLICE_NS 10000000ULL
-#define KF_CAPPED_PER_SLICE 200u
+#define KF_CAP_SLICE_NS 100000000ULL /* as long as a burst may be: hundreds of threads that end together */
+#define KF_CAPPED_PER_SLICE 2000u
 
 KF_INLINE kf_u64 kf_pack_block(kf_u64 dt, kf_u32 phase, kf_u32 op, kf_u32 context, kf_u32 failed) {
   return kf_word_generic(KF_GEN_BLOCK, KF_BLOCK_WORDS, dt, phase | (op & 0xff) << 2 | context << 10 | failed << 12);
@@ -517,10 +528,14 @@ KF_INLINE kf_u64 kf_block_device(kf_u32 bytes, kf_u32 major, kf_u32 minor) {
 #define KF_CTL_TARGET_EXIT 3 /* the last thread of a target process has exited; ret holds the exit code */
 #define KF_CTL_EXEC 4        /* a process has a new name (exec, fork of a matched one, rename): --comm matches it */
 #define KF_CTL_FORK 5        /* a target has a new child process; args[0] is the parent's tgid */
+#define KF_CTL_CPU 6         /* CPU nr goes offline or comes back (rules: KF_CPU_*): the step begins, or with args[0] 1 it
+                              * has ended, with the error in ret */
+#define KF_CPU_GOES 0
+#define KF_CPU_COMES 1
 
 struct kf_ctl {
   kf_u32 type;
-  kf_u32 rules;        /* KF_CTL_SYSCALL: bit set of the rules that matched */
+  kf_u32 rules;        /* KF_CTL_SYSCALL: bit set of the rules that matched; KF_CTL_CPU: KF_CPU_* */
   kf_u32 tid;
   kf_u32 tgid;
   kf_u32 nr;
@@ -569,6 +584,20 @@ struct kf_task {
 };
 KF_ASSERT_SIZE(struct kf_task, 168);
 
+/* A thread of the target in a long wait whose stacks will be told when it ends (role WAITED), for a dump that is written
+ * before: its kernel stack, and what it takes to read its user stack from outside. */
+struct kf_waiter {
+  kf_u32 tid;
+  kf_u32 tgid;
+  kf_u64 switches;        /* nvcsw + nivcsw: as long as it has not run, this is the same */
+  kf_u64 out_ns;          /* it waits since then */
+  kf_u64 kernel;          /* kf_stack.id; 0: none */
+  kf_u64 space;           /* seed of user stacks' names */
+  kf_u64 ip, sp, fp;      /* user registers */
+  kf_u64 text, text_end;  /* addresses of the program's code */
+};
+KF_ASSERT_SIZE(struct kf_waiter, 80);
+
 /* ------------------------------------------------------------------ load-time configuration (rodata of the BPF object) */
 
 #define KF_SYSCALLS_OFF 0u      /* no syscall tracepoint; calls are seen at switch-outs ("blocked") */
@@ -603,6 +632,8 @@ struct kf_config {
   kf_u32 wake_bytes;          /* wake the consumer when this much waits in a ring */
   kf_u64 flush_age_ns;        /* a batch older than this leaves with the next event */
   kf_u64 slow_floor_ns;
+  kf_u64 quick_ns;            /* a call that was shorter and never left its CPU is not recorded and fires nothing */
+  kf_u64 stack_wait_ns;       /* stacks of a wait that lasted so long, told at its end; 0: of all waits, at once */
   kf_u32 has_prev_state;      /* kernel: sched_switch has prev_state as fourth argument */
   kf_u32 has_task_pt_regs;    /* kernel: bpf_task_pt_regs exists (5.15) */
   kf_u32 has_preempt_count;   /* kernel: preempt_count_delta is known, so a waker's context is */
@@ -614,7 +645,12 @@ struct kf_config {
   kf_u32 stack_frames;        /* as many as a stack may have here, at most KF_STACK_FRAMES */
   kf_u32 sample_hz;           /* on-CPU samples of the target per second and CPU; 0: none */
   kf_u32 block_has_queue;     /* kernel: block_rq_insert and block_rq_issue have the queue as first argument (before 5.11) */
-  kf_u32 reserved;
+  kf_u32 has_quotas;          /* kernel: it is known whether a task is out of CPU quota */
+  kf_u32 has_blocked_on;      /* kernel: task_struct.blocked_on exists (6.18) */
+  kf_u32 has_rt_mutex_owner;  /* kernel: the owner of an rt_mutex can be read */
+  kf_u32 hardirq_shift;       /* kernel: where the preempt count counts hard interrupts; NMIs are in the 4 bits above */
+  kf_u32 preemptible;         /* kernel: programs at system calls may be preempted (7.0) */
+  kf_u32 softirqs_are_threads; /* kernel: PREEMPT_RT */
   /* Addresses of per-CPU variables minus that of the same CPU's run queue. */
   kf_s64 preempt_count_delta;
   kf_s64 current_task_delta;
@@ -647,8 +683,13 @@ struct kf_parked_call {
   kf_u32 tid;       /* who holds the slot; 0: nobody */
   kf_u32 nr;
   kf_u64 enter_ns;  /* 0: not in a call */
+  kf_u64 out_ns;    /* it waits since then; 0: it does not, or its stacks are taken at once */
+  kf_u64 user;      /* outside of a call: where its program began to wait */
+  kf_u32 lost;      /* KF_STACK_LOST_USER, of that */
+  kf_u16 waited;    /* a wait of this call was long enough for its user stack ... */
+  kf_u16 exec;      /* ... which exec has thrown away */
 };
-KF_ASSERT_SIZE(struct kf_parked_call, 16);
+KF_ASSERT_SIZE(struct kf_parked_call, 40);
 
 /* Per CPU: how many capped events (BLOCK, SIGNAL) it may still write in this slice of time. */
 struct kf_cap {

@@ -16,5 +16,12 @@ if(KFLIGHT_SANITIZE)
   target_compile_options(kf_compile INTERFACE -fsanitize=${KFLIGHT_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(kf_compile INTERFACE -fsanitize=${KFLIGHT_SANITIZE})
 endif()
+if(KFLIGHT_SANITIZE MATCHES undefined)
+  # looks at memory through a pipe, which tests of seccomp filters and of descriptors that have run out do not have
+  target_compile_options(kf_compile INTERFACE -fno-sanitize=vptr)
+endif()
+if(KFLIGHT_FUZZ)
+  target_compile_options(kf_compile INTERFACE -fsanitize=fuzzer-no-link)  # coverage, which leads the mutations
+endif()
 target_include_directories(kf_compile INTERFACE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/userspace)
 target_compile_definitions(kf_compile INTERFACE KFLIGHT_VERSION="${PROJECT_VERSION}")

@@ -161,15 +161,25 @@ TEST_F(Handoff, AnIoLimitIsNamed) {
   EXPECT_TRUE(held_back) << text(explanation);
 }
 
+std::uint64_t wakings_by_work(const Dump& dump, const Json& report) {
+  const auto subject = report["subject"].get<std::uint32_t>();
+  const Interval all{report["t0"], report["t1"]};
+  return count<WakingEvent>(dump, {}, [&](const WakingEvent& e) {
+    return e.wakee == subject && all.holds(e.ts_ns) && e.cause == KF_CAUSE_WORK;
+  });
+}
+
 TEST_F(Handoff, AKworkersWorkIsFollowedToTheDisk) {
-  const auto run = record("kworker");
+  auto run = record("kworker");
+  // On a busy machine every write may be done before anybody waits for it, and nobody has to be woken.
+  for (int again = 0; run && again < 3 && wakings_by_work(open_dump(run->path), run->report) == 0; ++again)
+    run = record("kworker");
   if (!run) GTEST_SKIP() << "no direct I/O in /var/tmp";
   const Dump dump = open_dump(run->path);
   std::set<std::uint64_t> named;
   for (const KernelSymbol& symbol : dump.kernel_symbols()) named.insert(symbol.begin);
-  const auto subject = run->report["subject"].get<std::uint32_t>();
   const Interval all{run->report["t0"], run->report["t1"]};
-  std::uint64_t items = 0, known = 0, by_worker = 0;
+  std::uint64_t items = 0, known = 0;
   for (const Event& event : dump.events()) {
     if (const auto* work = std::get_if<WorkEvent>(&event); work && all.holds(work->ts_ns)) {
       ++items;
@@ -178,10 +188,8 @@ TEST_F(Handoff, AKworkersWorkIsFollowedToTheDisk) {
       EXPECT_LE(work->started_ns, work->ts_ns);
       EXPECT_TRUE(named.empty() || named.contains(work->function)) << std::hex << work->function;
     }
-    const auto* waking = std::get_if<WakingEvent>(&event);
-    if (waking && waking->wakee == subject && all.holds(waking->ts_ns)) by_worker += waking->cause == KF_CAUSE_WORK;
   }
-  EXPECT_GE(by_worker, 1u);  // a write can be done before anybody waits for it
+  EXPECT_GE(wakings_by_work(dump, run->report), 1u);
   EXPECT_GE(items, 1u);
   EXPECT_GE(known * 10, items * 9);  // who queued it is forgotten when two items share a place
   const Json explanation = explained(*run);

@@ -177,15 +177,22 @@ void IntegrationTest::SetUp() {
     GTEST_SKIP() << reason;
   }
   programs_before_ = loaded_kflight_programs();
+  // Windows of recorders that a test kills, or that have a name which is in use on this machine, are nobody else's.
+  windows_ = "/dev/shm/kflight-test-" + std::to_string(getpid());
+  setenv("KFLIGHT_WINDOW_DIR", windows_.c_str(), 1);
 }
 
 void IntegrationTest::TearDown() {
   if (!IsSkipped()) check_dumps();
+  // What the recorder's own sandbox refuses fails with this, and all recorders here run in it.
+  for (const auto& child : children_) EXPECT_THAT(child->err(), testing::Not(testing::HasSubstr("ENOSYS")));
   if (HasFailure()) {
     for (const auto& child : children_) GTEST_LOG_(INFO) << child->transcript();
   }
   children_.clear();
   if (geteuid() != 0) return;
+  std::error_code ignored;
+  std::filesystem::remove_all(windows_, ignored);
 
   // The kernel frees programs a while after their last reference is gone, never later than this.
   std::set<unsigned> left;
@@ -202,18 +209,28 @@ void IntegrationTest::TearDown() {
   ADD_FAILURE() << left.size() << " BPF programs of kflight are still loaded, the first has id " << *left.begin();
 }
 
+// An emulator that runs all CPUs on one thread stops a CPU for many milliseconds anywhere, also between the kernel's reading
+// of its clock and the event's: the two then disagree on how long a thread ran. Said by scripts/vmtest.sh.
+bool IntegrationTest::only_emulation_violates(const std::string& dump) {
+  if (std::getenv("KFLIGHT_TEST_EMULATED") == nullptr) return false;
+  const Json check = kflight({"check", "--json", dump}).json();
+  return std::ranges::none_of(check["invariants"], [](const Json& invariant) {
+    return invariant["violations"] != 0 && invariant["name"] != "kernel-times";
+  });
+}
+
 // Whatever a test is about, its dumps must be consistent. Files that a test made up begin with "foreign".
 void IntegrationTest::check_dumps() {
   for (const auto& entry : std::filesystem::recursive_directory_iterator(temp_.path())) {
     const bool foreign = entry.path().filename().string().starts_with("foreign");
     if (!entry.is_regular_file() || entry.path().extension() != ".kfr" || foreign) continue;
     const Output check = kflight({"check", entry.path()});
-    EXPECT_EQ(check.status, 0) << check.out << check.err;
-    if (check.status != 0) keep(entry.path());
+    const bool excused = check.status == 3 && only_emulation_violates(entry.path());
+    EXPECT_TRUE(check.status == 0 || excused) << check.out << check.err;
+    if (check.status != 0 && !excused) keep(entry.path());
   }
 }
 
-// A dump that ought not to be possible is worth more than its test's output.
 void IntegrationTest::keep(const std::filesystem::path& dump) {
   const char* directory = std::getenv("KFLIGHT_TEST_KEEP");
   if (directory == nullptr) return;

@@ -115,6 +115,7 @@ Planted::Planted(const Json& report) {
   min_percent = report["expect"]["min_percent"];
   at_least_ns = report["measured"]["at_least_ns"];
   at_most_ns = report["measured"]["at_most_ns"];
+  unavoidable_ns = report["did"].value("unavoidable_ns", std::uint64_t{0});
   from_ns = report["measured"]["from"];
   to_ns = report["measured"]["to"];
   read_chain(report);

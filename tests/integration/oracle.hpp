@@ -36,6 +36,7 @@ struct Planted {
   std::string culprit_name;          // ... or the name they have; empty: no thread's
   unsigned min_percent = 0;
   std::uint64_t at_least_ns = 0, at_most_ns = 0;
+  std::uint64_t unavoidable_ns = 0;      // a clean twin has so much of it all the same, as it measured itself
   std::uint64_t from_ns = 0, to_ns = 0;  // the cause acted all that time; 0: not known
   std::uint64_t delayed_ns = 0;          // how long the threads of the chain waited for a CPU ...
   std::uint64_t delayed_on_way_ns = 0;   // ... those before the cause

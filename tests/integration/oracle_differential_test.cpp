@@ -30,6 +30,7 @@ TEST_P(Differential, ModelExplainsARealDumpAlike) {
   const Output output = run({"env", std::string("KFLIGHT_ORACLE=") + KF_ORACLE, KF_PYTHON, KF_DIFFERENTIAL,
                              KF_ORACLE_EXPORT, "dump", path, "1", "250"});
   EXPECT_EQ(output.status, 0) << output.out << output.err;
+  if (output.status != 0) keep(path);
   RecordProperty("compared", output.out);
 }
 

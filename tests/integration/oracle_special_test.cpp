@@ -36,6 +36,16 @@ class OracleSpecial : public RecordTest {
   }
 };
 
+// Where a machine cannot run a program, its test is skipped; it must not wait for a program that is not coming.
+TEST_F(OracleSpecial, ProgramThatCannotRunHere_SaysSoWhenItsTurnComes) {
+  Workload program = start_workload("kworker", {"--dir", "/proc"});  // where no file can be made
+  Recorder recorder = start_recorder({"--pid", std::to_string(program.pid())});
+  program.go();
+  EXPECT_FALSE(Planted(program.report()).skipped.empty());
+  EXPECT_EQ(recorder.stop(), 0);
+  EXPECT_EQ(program.end(), 77);
+}
+
 // Wakings often come before the sleeper's switch-out; each sleep still ends with its own.
 TEST_F(OracleSpecial, RaceWake_EverySleepHasItsWaking) {
   const Run run = record("race_wake");

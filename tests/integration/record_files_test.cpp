@@ -2,7 +2,9 @@
 //
 // Dumps that cannot be written: recording goes on, the failure is said and counted, nothing half written stays, and the
 // next dump succeeds once there is room. Full and read-only file systems are mounts of the recorder's own namespace.
+#include <chrono>
 #include <fstream>
+#include <thread>
 
 #include "integration/dump_facts.hpp"
 
@@ -89,6 +91,28 @@ TEST_F(Files, FullFileSystem_KeepsNothingOfTheDump) {
   EXPECT_EQ(files_in(inside(recorder)), std::set<std::string>{"filler"});
   std::filesystem::remove(inside(recorder, "filler"));
   expect_dump_succeeds(recorder);
+  EXPECT_EQ(recorder.stop(), 0);
+}
+
+// So that the room ends in one part of the dump after the other.
+TEST_F(Files, FileSystemTooSmallByLessAndLess_KeepsNothingUntilADumpFits) {
+  Recorder recorder = record_to_mount();
+  // An idle machine's window fits into three pages.
+  for (int sleeps = 0; sleeps < 5000; ++sleeps) std::this_thread::sleep_for(std::chrono::microseconds(1));
+  int failures = 0;
+  for (int pages = 2; pages < 1000; pages += (pages + 2) / 3) {
+    const std::string size = "remount,size=" + std::to_string(pages * 4) + "k";
+    ASSERT_EQ(run_inside(recorder, {"mount", "-o", size, recorder.directory()}), 0);
+    const Output output = kflight({"dump", "--name", recorder.name()});
+    if (output.status == 0) break;
+    ++failures;
+    EXPECT_THAT(output.err, HasSubstr("No space left")) << size;
+    EXPECT_TRUE(files_in(inside(recorder)).empty()) << size;
+  }
+  EXPECT_GT(failures, 3);
+  const auto files = files_in(inside(recorder));
+  ASSERT_EQ(files.size(), 1u);
+  EXPECT_EQ(kflight({"check", inside(recorder, *files.begin())}).status, 0);
   EXPECT_EQ(recorder.stop(), 0);
 }
 

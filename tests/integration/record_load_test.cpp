@@ -26,7 +26,7 @@ TEST_F(Load, DumpsUnderMessagingLoad_MissNothing) {
   Recorder recorder = record();
   Child& load = start({"perf", "bench", "sched", "messaging", "--thread", "--group", "4", "--nr_loops", "100000000"});
   std::vector<std::string> paths;
-  for (int i = 0; i < 3; ++i) {
+  for (int i = 0; i < 2; ++i) {
     std::this_thread::sleep_for(500ms);
     paths.push_back(dump_path(recorder));
   }

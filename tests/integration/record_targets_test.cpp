@@ -110,6 +110,18 @@ TEST_F(Targets, CommGlobWithWait_TakesAProcessThatStartsLater) {
   EXPECT_EQ(recorder.stop(), 0);
 }
 
+// The program's first call that matters follows its exec at once: who is told by userspace would have missed its begin.
+TEST_F(Targets, CommGlobWithWait_MissesNoCallOfAProgramThatBlocksAtOnce) {
+  constexpr int kPrograms = 20;
+  const std::string name = "nap" + std::to_string(getpid());
+  std::filesystem::create_symlink("/bin/sleep", temp() / name);
+  Recorder recorder = start_recorder(Words{"--comm", name.substr(0, name.size() - 1) + "?", "--wait", "--cooldown", "1h"} +
+                                     kSleepTrigger);
+  for (int i = 0; i < kPrograms; ++i) EXPECT_EQ(run({temp() / name, "0.06"}).status, 0);
+  EXPECT_EQ(status_of(recorder)["fired"]["total"], kPrograms);
+  EXPECT_EQ(recorder.stop(), 0);
+}
+
 TEST_F(Targets, CommGlobThatNobodyMatches_IsAnErrorWithoutWait) {
   const Output output =
       kflight({"record", "-o", temp().path(), "--name", "nobody" + std::to_string(getpid()), "--comm", "no-such-name"});

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <set>
 
 namespace kflight::test {
 
@@ -17,9 +18,12 @@ class Converter {
   void take(const Event& event) {
     visit(
         event, [this](const SwitchEvent& e) { take(e); }, [this](const WakingEvent& e) { take(e); },
-        [this](const WakeupEvent& e) { add(e, SimKind::kWakeup, e.wakee, e.target_cpu); },
+        [this](const WakeupEvent& e) { take(e); },
         [this](const MigrateEvent& e) { add(e, SimKind::kMigrate, e.migrated_tid, e.dest_cpu); },
-        [this](const ForkEvent& e) { add(e, SimKind::kWaking, e.child_tid, e.cpu); },
+        [this](const ForkEvent& e) {
+          seen_.insert(e.child_tid);
+          add(e, SimKind::kWaking, e.child_tid, e.cpu);
+        },
         [this](const ExecEvent& e) {
           if (e.old_tid != e.new_tid) former_[e.new_tid] = same(e.old_tid);
         });
@@ -45,9 +49,17 @@ class Converter {
     cpus_ = std::max<std::uint16_t>(cpus_, at.cpu + 1);
     auto& known = current_[at.cpu];
     const std::uint32_t tid = same(at.tid);
+    if (!known && seen_.contains(tid)) known = 0;
     if (known && *known != tid && !at.nested) switched(at, *known, tid, SimWait::kPipe, false);
     if (!known || !at.nested) known = tid;
     return *known;
+  }
+
+  // A hidden thread that comes to a CPU has left the one where it was last seen.
+  void leave_others(const EventHead& to, std::uint32_t tid) {
+    for (auto& [cpu, known] : current_)
+      if (tid != 0 && cpu != to.cpu && known == tid)
+        switched({to.ts_ns, tid, cpu, false}, tid, 0, SimWait::kPipe, false);
   }
 
   SimEvent& add(const EventHead& at, SimKind kind, std::uint32_t tid, std::uint16_t target) {
@@ -62,6 +74,7 @@ class Converter {
   }
 
   void switched(const EventHead& at, std::uint32_t from, std::uint32_t to, SimWait wait, bool preempt) {
+    leave_others(at, to);
     SimEvent event;
     event.ts_ns = at.ts_ns;
     event.kind = SimKind::kSwitch;
@@ -71,6 +84,7 @@ class Converter {
     event.wait = from == 0 ? SimWait::kNothing : wait;
     event.preempt = preempt;
     event.nsw = ++switches_[from];
+    seen_.insert({from, to});
     events_.push_back(event);
     current_[at.cpu] = to;
   }
@@ -85,6 +99,7 @@ class Converter {
   void take(const WakingEvent& e) {
     const bool by_task = e.ctx == KF_CTX_TASK;
     if (by_task && same(e.tid) == same(e.wakee)) return;  // has not slept
+    seen_.insert(same(e.wakee));
     SimEvent& waking = add(e, SimKind::kWaking, e.wakee, e.target_cpu);
     if (!by_task) note_source(waking, e);
     if (!e.has_wakeup) return;
@@ -93,6 +108,11 @@ class Converter {
     wakeup.ts_ns = std::max(e.wakeup_ns, e.ts_ns);
     wakeup.source = SimSource::kTask;
     events_.push_back(wakeup);
+  }
+
+  // To the model a thread of which nothing was seen before is unknown until it runs; kflight takes it for runnable.
+  void take(const WakeupEvent& e) {
+    if (seen_.contains(same(e.wakee))) add(e, SimKind::kWakeup, e.wakee, e.target_cpu);
   }
 
   void note_source(SimEvent& waking, const WakingEvent& e) const {
@@ -118,6 +138,7 @@ class Converter {
   std::map<std::uint16_t, std::optional<std::uint32_t>> current_;
   std::map<std::uint32_t, std::uint32_t> former_;  // exec: the tid its events had before
   std::map<std::uint32_t, std::uint8_t> switches_;
+  std::set<std::uint32_t> seen_;
   std::vector<SimEvent> events_;
 };
 
@@ -126,7 +147,7 @@ class Converter {
 Result<SimRun> run_of(const Dump& dump) {
   Converter converter(dump);
   bool lost = !dump.complete() || !dump.damage().empty();
-  for (const kf_loss& loss : dump.losses()) lost |= loss.kind == KF_LOSS_RECURSION || loss.kind == KF_LOSS_WINDOW;
+  for (const kf_loss& loss : dump.losses()) lost |= kf_hides_events(&loss);
   for (const Event& event : dump.events()) {
     const std::uint64_t ts_ns = head(event).ts_ns;
     lost |= std::holds_alternative<LossEvent>(event);

@@ -225,6 +225,11 @@ class ChunkBuilder {
   ChunkBuilder& stack(kf_u32 tid, kf_u32 role, kf_u64 kernel, kf_u64 user, kf_u32 lost = 0) {
     return generic(KF_GEN_STACK, tid | role << KF_TID_BITS | lost, {kernel, user});
   }
+  // Told afterwards: of a wait its kernel stack, of a call its user stack.
+  ChunkBuilder& waited(kf_u32 tid, kf_u64 kernel, kf_u64 user, kf_u64 since_ns, kf_u32 lost = 0) {
+    const kf_u64 ago = now_ns_ - since_ns;
+    return generic(KF_GEN_STACK, tid | KF_STACK_WAITED << KF_TID_BITS | lost, {kernel, user, ago});
+  }
   // Any generic event, also of a kind nobody knows: its first word and the words after it.
   ChunkBuilder& generic(kf_u32 kind, kf_u32 payload26, const std::vector<kf_u64>& rest = {}) {
     const kf_u64 dt = step();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// failing_sink.hpp - a disk that is full after N bytes. Keeps what it took, as a real disk would.
+// failing_sink.hpp - a disk that is full after N bytes and keeps what it took, as a real disk would; and a sink in front
+// of another one of which a single write fails.
 #pragma once
 
 #include <cstdint>
@@ -33,6 +34,23 @@ class FailingSink final : public ByteSink {
   std::vector<std::byte> taken_;
   bool failed_ = false;
   int writes_after_failure_ = 0;
+};
+
+class FailsOnce final : public ByteSink {
+ public:
+  // Of the writes, counted from 0, the one that does not reach `next`.
+  FailsOnce(ByteSink& next, int failing) : next_(next), failing_(failing) {}
+
+  Result<> write(std::span<const std::byte> bytes) override {
+    if (writes_++ == failing_) return Error{Errc::kIo, "cannot write: this one fails"};
+    return next_.write(bytes);
+  }
+  bool failed() const noexcept { return writes_ > failing_; }
+
+ private:
+  ByteSink& next_;
+  int failing_;
+  int writes_ = 0;
 };
 
 }  // namespace kflight::test

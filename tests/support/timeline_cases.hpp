@@ -11,7 +11,7 @@
 namespace kflight::test {
 
 inline constexpr std::uint64_t kBegin = 1'000, kEnd = 1'000'000;
-inline constexpr SwitchSpec kSleep{.state = KF_ST_SLEEP};
+inline constexpr SwitchSpec kAsleep{.state = KF_ST_SLEEP};
 
 inline model::Timeline built(const TraceBuilder& t) {
   model::Timeline timeline = t.timeline(kBegin, kEnd);

@@ -46,9 +46,9 @@ int main(int argc, char** argv) {
       if (!permitted) return;
       const std::uint64_t before = cpu_ns();
       hog_from = now_ns();
-      hog_to = hog_from + static_cast<std::uint64_t>(hog_time.count());
-      burn_until(hog_to);
+      burn_until(hog_from + static_cast<std::uint64_t>(hog_time.count()));
       hog_cpu_ns = cpu_ns() - before;
+      hog_to = now_ns();  // later than meant where the machine itself was stopped
     });
     await_go(prepared.first);
   }

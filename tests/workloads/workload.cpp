@@ -85,7 +85,8 @@ std::uint64_t Run::number(const std::string& name) const {
 }
 
 void Run::wait_for_start() {
-  if (!wait_) return;
+  if (!wait_ || started_) return;
+  started_ = true;
   std::cout << "pid " << getpid() << std::endl;
   std::string line;
   if (!std::getline(std::cin, line)) std::exit(1);
@@ -156,15 +157,20 @@ int Run::finish() {
     report["measured"] = measured_json(measured_, t0_, t1_);
   }
   print(report);
-  if (wait_) {
-    std::string line;
-    std::getline(std::cin, line);
-  }
+  stay();
   return 0;
 }
 
+void Run::stay() const {
+  std::string line;
+  if (wait_) std::getline(std::cin, line);
+}
+
+// At the same points as a run that is not skipped: whoever started it may be about to attach to it.
 void Run::skip(const std::string& reason) {
+  wait_for_start();
   print({{"workload", name_}, {"skipped", reason}});
+  stay();
   std::exit(kSkipped);
 }
 

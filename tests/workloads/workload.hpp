@@ -125,11 +125,14 @@ class Run {
   void measured(const Measured& measured) { measured_ = measured; }
 
   int finish();  // prints the report; with --wait stays until told; the exit status
-  [[noreturn]] void skip(const std::string& reason);  // reports why this machine cannot run it and exits
+  // Reports why this machine cannot run it and exits, with --wait when told to, as finish() does.
+  [[noreturn]] void skip(const std::string& reason);
 
  private:
+  void stay() const;  // with --wait: until told
+
   std::string name_;
-  bool clean_ = false, wait_ = false;
+  bool clean_ = false, wait_ = false, started_ = false;
   std::map<std::string, std::string> args_;
   std::uint64_t t0_ = 0, t1_ = 0;
   pid_t subject_ = 0;

@@ -24,8 +24,6 @@ Evidence about(const kf_chunk& head, std::string what) {
   return {head.base_ns, head.lane, std::nullopt, fmt::format("chunk {}: {}", head.seq, what)};
 }
 
-bool loses_events(const kf_loss& loss) { return loss.kind == KF_LOSS_RECURSION || loss.kind == KF_LOSS_WINDOW; }
-
 }  // namespace
 
 // Who leaves CPUs, and where somebody else leaves than came.
@@ -63,8 +61,9 @@ struct DumpSurvey::ThreadSurvey {
 DumpSurvey::DumpSurvey(const Dump& d) : dump(d) {
   const RecordedConfig& config = dump.meta().config;
   system_scope = config.scope != "target";
+  const std::unordered_set<std::uint32_t> targets(config.target_pids.begin(), config.target_pids.end());
   const auto cover = [&](std::uint32_t tid, std::uint32_t tgid) {
-    if (!system_scope && std::ranges::count(config.target_pids, tgid) != 0) covered.insert(tid);
+    if (!system_scope && targets.contains(tgid)) covered.insert(tid);
   };
   for (const kf_base_task& task : dump.base_tasks()) cover(task.tid, task.tgid);
   for (const kf_task& task : dump.tasks()) cover(task.tid, task.tgid);
@@ -138,6 +137,10 @@ void DumpSurvey::survey_events(const dump::ChunkRef& chunk, ThreadSurvey& thread
 void DumpSurvey::find_hidden_threads(const ThreadSurvey& threads) {
   std::unordered_set<std::uint32_t> listed;
   for (const kf_task& task : dump.tasks()) listed.insert(task.tid);
+  // A recovered dump has no snapshot of its own, only those that its base state began with.
+  if (listed.empty())
+    for (const kf_base_task& task : dump.base_tasks())
+      if (task.known & (KF_BASE_SNAPSHOT | KF_BASE_IDENTITY)) listed.insert(task.tid);
   for (const ThreadSurvey::BrokenStay& stay : threads.broken) {
     if (stay.tid == 0 || threads.visible.contains(stay.tid) || listed.contains(stay.tid) || listed.empty()) continue;
     losses.add(stay.cpu, stay.from_ns, stay.to_ns);
@@ -147,7 +150,7 @@ void DumpSurvey::find_hidden_threads(const ThreadSurvey& threads) {
 
 void DumpSurvey::note_losses() {
   for (const kf_loss& loss : dump.losses())
-    if (loses_events(loss)) losses.add(loss.lane, loss.from_ns, loss.to_ns);
+    if (kf_hides_events(&loss)) losses.add(loss.lane, loss.from_ns, loss.to_ns);
 }
 
 // A file that was cut off or damaged may lack the last chunks of any CPU; a CPU without any chunk may lack them all.

@@ -22,7 +22,8 @@ constexpr std::size_t kListed = 30;  // operations of --list and --all-slow
 
 std::string result_text(const Operation& op, const model::Trace& trace) {
   if (op.in_flight) return "in flight";
-  if (!op.ret || op.call == kNone) return "";
+  if (op.call == kNone) return "";
+  if (!op.ret) return "thread ended";
   return dump::describe_result(trace.timeline().thread(op.thread).calls[op.call].nr, *op.ret);
 }
 
@@ -51,13 +52,14 @@ Report list_report(const model::Trace& trace, const std::vector<Operation>& oper
   }
   Report report;
   if (operations.empty()) {
-    report.blocks.push_back(Paragraph{"",
-                                      "No call with a known beginning is in this dump; --tid explains any stretch of "
-                                      "a thread's time."});
+    report.blocks.emplace_back(
+        Paragraph{"",
+                  "No call with a known beginning is in this dump; --tid explains any stretch of "
+                  "a thread's time."});
   } else {
-    report.blocks.push_back(std::move(table));
+    report.blocks.emplace_back(std::move(table));
   }
-  report.json = nlohmann::json{{"operations", listed}}.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
+  report.json = nlohmann::json{{"operations", listed}}.dump(2, ' ', true, nlohmann::json::error_handler_t::replace);
   return report;
 }
 
@@ -102,10 +104,10 @@ Report together_report(const model::Trace& trace, const std::vector<Operation>& 
         {duration_text(rest.ns), percent_text(rest.ns, total_ns), fmt::format("{} other", rows.size() - most)});
   table.total = {duration_text(total_ns), percent_text(total_ns, total_ns), "in all"};
   Report report;
-  report.blocks.push_back(Paragraph{"", fmt::format("The {} slowest operations together:", operations.size())});
-  report.blocks.push_back(std::move(table));
+  report.blocks.emplace_back(Paragraph{"", fmt::format("The {} slowest operations together:", operations.size())});
+  report.blocks.emplace_back(std::move(table));
   report.json = nlohmann::json{{"operations", operations.size()}, {"duration_ns", total_ns}, {"causes", causes}}.dump(
-      2, ' ', false, nlohmann::json::error_handler_t::replace);
+      2, ' ', true, nlohmann::json::error_handler_t::replace);
   return report;
 }
 

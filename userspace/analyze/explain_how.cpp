@@ -40,9 +40,8 @@ std::string by_wake(const ExplainedOperation& e, const model::Thread& thread, co
   if (wake.signal != 0) return "signal " + dump::signal_name(wake.signal);
   const model::WaitKind kind = model::wait_kind(thread, blocked);
   if (kind == model::WaitKind::kChild && is_exit(wake.waker_nr)) return "it exited";
-  if (kind == model::WaitKind::kFutex && blocked.call() < thread.calls.size())
-    return moved_to(e, thread, thread.calls[blocked.call()], wake);
-  return "";
+  const model::Call* call = thread.call_of(blocked);
+  return kind == model::WaitKind::kFutex && call ? moved_to(e, thread, *call, wake) : "";
 }
 
 std::string request_text(const model::BlockRequest& request) {

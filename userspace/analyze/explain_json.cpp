@@ -162,7 +162,7 @@ std::string explain_json(const ExplainedOperation& e) {
   out["chains"] = {{"deepest", e.explanation.deepest},
                    {"cycles", e.explanation.cycles},
                    {"false_wakeups", e.explanation.false_wakeups}};
-  return out.dump(2, ' ', false, json::error_handler_t::replace);
+  return out.dump(2, ' ', true, json::error_handler_t::replace);
 }
 
 }  // namespace kflight::analyze

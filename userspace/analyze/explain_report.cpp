@@ -152,12 +152,12 @@ std::string quality_text(const ExplainedOperation& e) {
 
 Report explain_report(const ExplainedOperation& e, const ReportOptions& options) {
   Report report;
-  report.blocks.push_back(Paragraph{"", explain_story(e)});
-  report.blocks.push_back(table_of(e, options.rows));
-  report.blocks.push_back(TreeText(e, options.tree_lines).build());
-  if (Tree evidence = evidence_of(e); !evidence.lines.empty()) report.blocks.push_back(std::move(evidence));
-  for (std::string& note : explain_notes(e)) report.blocks.push_back(Paragraph{"", std::move(note)});
-  report.blocks.push_back(Paragraph{"quality", quality_text(e)});
+  report.blocks.emplace_back(Paragraph{"", explain_story(e)});
+  report.blocks.emplace_back(table_of(e, options.rows));
+  report.blocks.emplace_back(TreeText(e, options.tree_lines).build());
+  if (Tree evidence = evidence_of(e); !evidence.lines.empty()) report.blocks.emplace_back(std::move(evidence));
+  for (std::string& note : explain_notes(e)) report.blocks.emplace_back(Paragraph{"", std::move(note)});
+  report.blocks.emplace_back(Paragraph{"quality", quality_text(e)});
   report.json = explain_json(e);
   return report;
 }

@@ -52,9 +52,8 @@ WaitStacks wait_stacks(const ExplainedOperation& e, const Hop& hop) {
   if (hop.interval == kNone || hop.thread >= model::kIdleThread) return {};
   const model::Thread& thread = e.timeline().thread(hop.thread);
   const std::uint64_t begin_ns = thread.intervals[hop.interval].begin_ns;
-  const model::StackMoment* moment = e.trace.stacks().at(thread.tid, begin_ns, KF_STACK_BLOCK);
-  if (moment == nullptr) return {};
-  return {resolve(e, moment->user, begin_ns), resolve(e, moment->kernel, begin_ns)};
+  const model::StackMoment stacks = e.trace.stacks().wait(thread.tid, begin_ns);
+  return {resolve(e, stacks.user, begin_ns), resolve(e, stacks.kernel, begin_ns)};
 }
 
 std::string wait_place_text(const ExplainedOperation& e, const Hop& hop) {

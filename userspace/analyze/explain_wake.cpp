@@ -179,11 +179,10 @@ WaitEnd WaitJudge::timer(ThreadId id, std::uint32_t index, Quality quality) cons
   const Wake& wake = timeline_.wake(blocked.wake);
   if (wake.cause == CauseKind::kTimer && wake.cause_ref != kNone) {
     end.deadline_ns = wake.ts_ns - wake.cause_ref;
-  } else if (blocked.call() < thread.calls.size()) {
-    const model::Call& call = thread.calls[blocked.call()];
-    const std::int64_t allowed_ms = model::timeout_ms(call);
-    if (call.enter_known() && allowed_ms >= 0)
-      end.deadline_ns = call.begin_ns + static_cast<std::uint64_t>(allowed_ms) * 1'000'000;
+  } else if (const model::Call* call = thread.call_of(blocked)) {
+    const std::int64_t allowed_ms = model::timeout_ms(*call);
+    if (call->enter_known() && allowed_ms >= 0)
+      end.deadline_ns = call->begin_ns + static_cast<std::uint64_t>(allowed_ms) * 1'000'000;
   }
   return end;
 }

@@ -205,7 +205,7 @@ std::string chain_text(const ExplainedOperation& e, std::uint32_t index) {
   for (std::uint32_t i = index; i != kNone; i = e.blame.nodes[i].parent) {
     const ChainNode& node = e.blame.nodes[i];
     if (node.thread == model::kNoThread) continue;
-    text = text.empty() ? thread_text(e, node.thread) : thread_text(e, node.thread) + " > " + text;
+    text = text.empty() ? thread_text(e, node.thread) : fmt::format("{} > {}", thread_text(e, node.thread), text);
   }
   return text;
 }

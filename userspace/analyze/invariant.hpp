@@ -16,6 +16,11 @@ namespace kflight::analyze {
 
 // EventHead::cpu of a moment that belongs to none.
 inline constexpr std::uint16_t kNoCpu = 0xffff;
+// While the clock's rate is adjusted, two CPUs, and two readings of one instant, may differ by less than this.
+inline constexpr std::uint64_t kClockStepNs = 1000;
+// A snapshot reads a thread's counters and then the time, and may be interrupted in between: what it read was true at
+// some time in [ts_ns - kReadBeforeNs, ts_ns + kReadAfterNs].
+inline constexpr std::uint64_t kReadBeforeNs = 20'000'000, kReadAfterNs = 5'000'000;
 
 // An InvariantReport being written.
 class Tally {

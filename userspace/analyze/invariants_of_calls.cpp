@@ -10,9 +10,6 @@ namespace kflight::analyze {
 
 namespace {
 
-// Two readings of one instant may differ by this where the clock's rate is adjusted.
-constexpr std::uint64_t kClockStepNs = 1000;
-
 class CallTimes final : public Invariant {
  public:
   using Invariant::Invariant;

@@ -12,9 +12,6 @@ namespace kflight::analyze {
 
 namespace {
 
-// While the clock's rate is adjusted, two CPUs may disagree about "now" by less than this.
-constexpr std::uint64_t kClockStepNs = 1000;
-
 struct Occupant {
   std::uint32_t tid = 0;
   std::uint64_t since_ns = 0;  // the last switch of this CPU

@@ -16,7 +16,6 @@ namespace kflight::analyze {
 
 using model::Piece;
 using model::State;
-using model::Thread;
 using model::ThreadId;
 using model::Timeline;
 

@@ -16,9 +16,6 @@ using model::Timeline;
 
 namespace {
 
-// While the clock's rate is adjusted, two CPUs may disagree about "now" by less than this.
-constexpr std::uint64_t kClockStepNs = 1000;
-
 bool ran_on(const Timeline& timeline, ThreadId id, std::uint16_t cpu, std::uint64_t ts_ns) {
   auto pieces = timeline.pieces(id, std::max(ts_ns, kClockStepNs) - kClockStepNs, ts_ns + kClockStepNs);
   for (Piece piece; pieces.next(piece);)

@@ -2,6 +2,7 @@
 //
 // invariants_of_threads.cpp - each thread's own story: its switch-outs are numbered by the kernel (nvcsw + nivcsw, low
 // 8 bits), a sleep ends with a waking, and the numbers meet the task snapshot taken at the dump.
+#include <algorithm>
 #include <charconv>
 
 #include "analyze/invariants.hpp"
@@ -103,6 +104,7 @@ class WakeBeforeRun final : public Invariant {
 
  private:
   struct Thread {
+    std::uint64_t running_since_ns = 0;  // 0: before the first event
     std::uint64_t asleep_since_ns = 0;
     std::uint8_t state = KF_ST_RUNNING;
     bool asleep = false;
@@ -124,12 +126,18 @@ class WakeBeforeRun final : public Invariant {
       if (!thread.woken) explain(thread, e);
     }
     thread.asleep = thread.woken = thread.early = false;
+    thread.running_since_ns = e.ts_ns;
+  }
+
+  // The waking may be lost, also one that met the thread on its way to sleep, while it was still running.
+  bool waking_may_be_lost(const Thread& thread, std::uint64_t ts_ns) {
+    return excused_by_loss(std::max(thread.running_since_ns, survey_.begin_ns), ts_ns);
   }
 
   void explain(const Thread& thread, const SwitchEvent& e) {
     if (thread.early)
       ++early_;
-    else if (excused_by_loss(thread.asleep_since_ns, e.ts_ns))
+    else if (waking_may_be_lost(thread, e.ts_ns))
       return;
     else if (fake_sleeps_ && (thread.state == KF_ST_SLEEP || thread.state == KF_ST_KILLABLE))
       ++signals_;
@@ -141,7 +149,7 @@ class WakeBeforeRun final : public Invariant {
   // The waking comes first; with --scope target it may be none of the target's.
   void enqueued(const Thread& thread, const WakeupEvent& e) {
     if (!thread.asleep || thread.woken || thread.early) return;
-    if (!excused_by_loss(thread.asleep_since_ns, e.ts_ns))
+    if (!waking_may_be_lost(thread, e.ts_ns))
       tally_.violate(e, e.wakee, "is queued after {} of sleep, and nobody woke it",
                      format_duration(static_cast<std::int64_t>(e.ts_ns - thread.asleep_since_ns)));
   }
@@ -161,10 +169,6 @@ class WakeBeforeRun final : public Invariant {
 };
 
 // ------------------------------------------------------------------ counts against the snapshot
-
-// A snapshot reads a thread's counters and then the time, and may be interrupted in between: what it read was true at
-// some time in [ts_ns - kReadBefore, ts_ns + kReadAfter].
-constexpr std::uint64_t kReadBeforeNs = 20'000'000, kReadAfterNs = 5'000'000;
 
 class SnapshotCounts final : public Invariant {
  public:

@@ -18,9 +18,6 @@ using model::Timeline;
 
 namespace {
 
-// A snapshot's numbers were read at some time in [ts_ns - kReadBeforeNs, ts_ns + kReadAfterNs].
-constexpr std::uint64_t kReadBeforeNs = 20'000'000, kReadAfterNs = 5'000'000;
-
 // The kernel reads its clock a little before a switch is announced or after.
 constexpr std::uint64_t kPerTurnNs = 4'000;
 

@@ -11,11 +11,20 @@
 namespace kflight::analyze {
 
 using model::Call;
-using model::kNone;
 using model::Thread;
 using model::ThreadId;
 
 namespace {
+
+bool has_ended(const Thread& thread) {
+  return !thread.intervals.empty() && thread.intervals.back().state == model::State::kExited;
+}
+
+// A call that did not return ends with its thread, if that has ended: exit for one.
+std::uint64_t end_of(const model::Timeline& timeline, const Thread& thread, const Call& call) {
+  if (call.returned()) return call.end_ns;
+  return std::max(has_ended(thread) ? thread.intervals.back().begin_ns : timeline.end_ns(), call.begin_ns);
+}
 
 Operation of_call(const model::Timeline& timeline, ThreadId id, std::uint32_t index) {
   const Thread& thread = timeline.thread(id);
@@ -23,9 +32,9 @@ Operation of_call(const model::Timeline& timeline, ThreadId id, std::uint32_t in
   Operation op;
   op.thread = id;
   op.begin_ns = call.begin_ns;
-  op.end_ns = call.returned() ? call.end_ns : std::max(timeline.end_ns(), call.begin_ns);
+  op.end_ns = end_of(timeline, thread, call);
   op.call = index;
-  op.in_flight = !call.returned();
+  op.in_flight = !call.returned() && !has_ended(thread);
   if (call.returned()) op.ret = call.ret;
   return op;
 }
@@ -97,7 +106,7 @@ std::vector<Operation> slowest_operations(const model::Trace& trace, std::size_t
       const Call& call = thread.calls[i];
       const bool open = !call.returned() && i + 1u == thread.calls.size();
       if (!call.enter_known() || !(call.returned() || open)) continue;
-      const std::uint64_t end_ns = call.returned() ? call.end_ns : timeline.end_ns();
+      const std::uint64_t end_ns = end_of(timeline, thread, call);
       if (end_ns > call.begin_ns) all.push_back({dump::expected_to_block(call.nr), end_ns - call.begin_ns, id, i});
     }
   }

@@ -11,6 +11,7 @@
 #include <cstdio>
 
 #include "base/errors.hpp"
+#include "base/output_directory.hpp"
 #include "base/sinks.hpp"
 
 namespace kflight {
@@ -74,10 +75,7 @@ int rename_no_replace(int directory_fd, const char* from, const char* to) {
 Result<AtomicFile> AtomicFile::create(const std::string& directory, const std::string& name) {
   if (name.empty() || name.find('/') != std::string::npos)
     return Error{Errc::kUsage, fmt::format("cannot create a file named '{}': a name without '/' is needed", name)};
-  UniqueFd directory_fd{::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-  if (!directory_fd)
-    return errno_error(errno, fmt::format("cannot open the output directory '{}'", directory),
-                       "create it or name another");
+  KF_TRY_ASSIGN(auto directory_fd, open_output_directory(directory));
   const auto partial = name + ".partial";
   KF_TRY_ASSIGN(auto file, create_locked(directory_fd.get(), partial, directory + "/" + partial));
   return AtomicFile{std::move(directory_fd), std::move(file), directory, name};

@@ -38,9 +38,23 @@ Result<Mapping> Mapping::anonymous(std::size_t bytes) {
   return Mapping{static_cast<std::byte*>(start), bytes};
 }
 
-Result<Mapping> Mapping::shared(int fd, std::size_t offset, std::size_t bytes, const std::string& what) {
-  void* start = ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, fd, static_cast<off_t>(offset));
+namespace {
+
+Result<void*> map_shared(int fd, std::size_t offset, std::size_t bytes, int access, const std::string& what) {
+  void* start = ::mmap(nullptr, bytes, access, MAP_SHARED, fd, static_cast<off_t>(offset));
   if (start == MAP_FAILED) return errno_error(errno, "cannot map " + what);
+  return start;
+}
+
+}  // namespace
+
+Result<Mapping> Mapping::shared(int fd, std::size_t offset, std::size_t bytes, const std::string& what) {
+  KF_TRY_ASSIGN(void* const start, map_shared(fd, offset, bytes, PROT_READ, what));
+  return Mapping(static_cast<std::byte*>(start), bytes);
+}
+
+Result<Mapping> Mapping::shared_writable(int fd, std::size_t offset, std::size_t bytes, const std::string& what) {
+  KF_TRY_ASSIGN(void* const start, map_shared(fd, offset, bytes, PROT_READ | PROT_WRITE, what));
   return Mapping(static_cast<std::byte*>(start), bytes);
 }
 

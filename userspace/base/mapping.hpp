@@ -21,6 +21,8 @@ class Mapping {
 
   // Memory behind a descriptor that somebody else writes (a BPF map), read-only. offset is a multiple of the page size.
   static Result<Mapping> shared(int fd, std::size_t offset, std::size_t bytes, const std::string& what);
+  // The same for memory that this process writes. Where nothing is behind it yet, the file system may refuse by SIGBUS.
+  static Result<Mapping> shared_writable(int fd, std::size_t offset, std::size_t bytes, const std::string& what);
 
   Mapping() = default;
   Mapping(Mapping&& other) noexcept;
@@ -28,7 +30,7 @@ class Mapping {
   ~Mapping();
 
   std::span<const std::byte> bytes() const noexcept { return {start_, size_}; }
-  // Only of an anonymous mapping; a mapped file is write-protected.
+  // Only of anonymous() and shared_writable(); the others are write-protected.
   std::span<std::byte> writable_bytes() noexcept { return {start_, size_}; }
 
  private:

@@ -34,7 +34,8 @@ class FileSink final : public ByteSink {
   std::string name_;
 };
 
-// DIR/NAME, written as DIR/NAME.partial (mode 0600, never through a symbolic link) and renamed by commit(). Without a
+// DIR/NAME, written as DIR/NAME.partial (mode 0600, never through a symbolic link, only into a directory where nobody else
+// can replace files: see open_output_directory) and renamed by commit(). Without a
 // commit nothing remains. The partial file is locked while it is written: one that nobody locks was left behind by a
 // dead run and is replaced, one that is locked belongs to a living writer (kBusy).
 class AtomicFile final : public ByteSink {

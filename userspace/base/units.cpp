@@ -8,6 +8,8 @@
 #include <limits>
 #include <span>
 
+#include "base/escape.hpp"
+
 namespace kflight {
 
 namespace {
@@ -62,7 +64,8 @@ class QuantityParser {
  private:
   Error fail(std::size_t at, const std::string& why) const {
     return Error{Errc::kUsage,
-                 fmt::format("bad {} '{}', column {}: {}", quantity_.name, text_, first_column_ + at, why)};
+                 fmt::format("bad {} '{}', column {}: {}", quantity_.name, escape_for_terminal(text_),
+                             first_column_ + at, why)};
   }
 
   Error expected_number() const {
@@ -88,7 +91,7 @@ class QuantityParser {
       if (unit.suffix == suffix) return unit.scale;
     std::string known;
     for (const Unit& unit : quantity_.units) known += fmt::format("{}{}", known.empty() ? "" : ", ", unit.suffix);
-    return fail(at_, fmt::format("no unit '{}'; there are {}", suffix, known));
+    return fail(at_, fmt::format("no unit '{}'; there are {}", escape_for_terminal(suffix), known));
   }
 
   // whole.fraction * scale, exactly or not at all. The bounds keep every step within 128 bits.

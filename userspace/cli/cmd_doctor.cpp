@@ -25,8 +25,7 @@ std::string_view mark(Health health) {
 
 // Nothing to say about these but that they are there: they share a line.
 bool is_plain(const Finding& finding) {
-  return finding.health == Health::kOk && finding.advice.empty() &&
-         (finding.found == "held" || finding.found == "present");
+  return finding.health == Health::kOk && finding.advice.empty() && finding.found == "present";
 }
 
 std::string as_text(const std::vector<Finding>& findings, bool can_record) {
@@ -46,23 +45,30 @@ std::string as_text(const std::vector<Finding>& findings, bool can_record) {
                      report.text());
 }
 
-std::string as_json(const std::vector<Finding>& findings, bool can_record) {
+std::string as_json(const Examination& examination, bool can_record) {
   nlohmann::ordered_json json{{"can_record", can_record}, {"findings", nlohmann::ordered_json::array()}};
-  for (const Finding& finding : findings)
-    json["findings"].push_back({{"name", finding.name},
-                                {"health", mark(finding.health)},
-                                {"found", finding.found},
-                                {"advice", finding.advice}});
-  return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+  for (const Finding& finding : examination.findings) {
+    nlohmann::ordered_json entry{{"name", finding.name},
+                                 {"health", mark(finding.health)},
+                                 {"found", finding.found},
+                                 {"advice", finding.advice}};
+    if (!finding.feature.empty()) entry["id"] = finding.feature;
+    json["findings"].push_back(std::move(entry));
+  }
+  json["programs"] = nlohmann::ordered_json::array();
+  for (const record::VerifiedProgram& program : examination.programs)
+    json["programs"].push_back({{"name", program.name}, {"verified_instructions", program.instructions}});
+  return json.dump(2, ' ', true, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace
 
 int cmd_doctor(const DoctorOptions& options) {
-  const auto findings = examine_machine();
+  const Examination examination = examine_machine();
+  const std::vector<Finding>& findings = examination.findings;
   bool can_record = true;
   for (const Finding& finding : findings) can_record = can_record && finding.health != Health::kFailed;
-  const int printed = print_and_finish(options.json ? as_json(findings, can_record) : as_text(findings, can_record));
+  const int printed = print_and_finish(options.json ? as_json(examination, can_record) : as_text(findings, can_record));
   return can_record ? printed : kExitFailed;
 }
 

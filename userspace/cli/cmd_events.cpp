@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // cmd_events.cpp - `kflight events`: every event of a dump that passes the filters, as text or JSON lines.
-#include <fmt/format.h>
-
 #include <cstdint>
 
 #include "cli/event_filter.hpp"
 #include "cli/event_text.hpp"
+#include "cli/frame_lines.hpp"
 #include "cli/options.hpp"
 #include "cli/output.hpp"
 #include "export/event_json.hpp"
-#include "model/symbols.hpp"
 
 namespace kflight::cli {
 
@@ -20,31 +18,6 @@ namespace {
 void mark_begin(std::string& out, std::uint64_t printed) {
   if (printed > 0) out += "---- the window begins: from here on every CPU's events are there ----\n";
 }
-
-// The frames of a stack event below its line, the innermost first.
-class FrameLines {
- public:
-  explicit FrameLines(const Dump& dump) : symbols_(dump) {}
-
-  void append(std::string& out, const Event& event) {
-    const auto* e = std::get_if<StackEvent>(&event);
-    if (e == nullptr) return;
-    append(out, "kernel", e->kernel_stack, e->ts_ns);
-    append(out, "user", e->user_stack, e->ts_ns);
-  }
-
- private:
-  void append(std::string& out, std::string_view which, std::uint64_t id, std::uint64_t ts_ns) {
-    if (id == 0) return;
-    const model::ResolvedStack& stack = symbols_.resolve(id, ts_ns);
-    const auto line = [&](std::string_view text) { out += fmt::format("{:>24} {}\n", which, text); };
-    if (stack.frames.empty()) line("not in the dump");
-    for (const model::Frame& frame : stack.frames) line(model::frame_text(frame));
-    if (stack.truncated) line("... and more: the stack was cut");
-  }
-
-  model::Symbolizer symbols_;
-};
 
 int print_text(const Dump& dump, const EventFilter& filter, DumpClock& clock, const EventsOptions& options) {
   Output out;

@@ -22,8 +22,6 @@ namespace {
 namespace fs = std::filesystem;
 using exports::Exporter;
 
-void say(std::string_view text) { fmt::print(stderr, "kflight: {}\n", text); }
-
 // Without an explanation the rest of the export is as good: says why there is none.
 exports::ExplainedOperation explained(const model::Trace& trace, const ExportOptions& options, bool& failed) {
   analyze::OperationChoice choice;

@@ -16,6 +16,7 @@
 #include "cli/options.hpp"
 #include "cli/output.hpp"
 #include "dump/syscalls.hpp"
+#include "record/privileges.hpp"
 #include "record/session.hpp"
 
 namespace kflight::cli {
@@ -59,7 +60,8 @@ class Reporter : public record::SessionObserver {
             {"name", options_.name},
             {"pid", ::getpid()},
             {"targets_alive", stats.targets_alive},
-            {"missing", recorder.missing_features()}});
+            {"missing", recorder.missing_features()},
+            {"missing_privileges", missing_privileges_}});
     } else {
       std::puts("ready");
       std::fflush(stdout);
@@ -69,6 +71,18 @@ class Reporter : public record::SessionObserver {
     if (options_.triggers.empty())
       say("no trigger given: `kflight dump{}` or SIGUSR1 (kill -USR1 {}) writes a dump", name_flag(), ::getpid());
     for (const std::string& line : recorder.missing_features()) say("this kernel has {}", line);
+    for (const std::string& line : missing_privileges_) say("{}", line);
+  }
+
+  void on_recovered(const record::RecoveryReport& report) override {
+    if (json_) {
+      emit({{"event", "recovered"}, {"path", report.path}, {"bytes", report.bytes}, {"pid", report.what.pid}});
+    } else {
+      std::printf("recovered %s\n", report.path.c_str());
+      std::fflush(stdout);
+    }
+    say("saved the window of the recorder that was killed (PID {}): {} events of {}", report.what.pid,
+        format_count(report.what.events), format_duration(static_cast<std::int64_t>(report.what.window_ns)));
   }
 
   void on_trigger(const Cause& cause, nanoseconds dump_in) override {
@@ -105,6 +119,7 @@ class Reporter : public record::SessionObserver {
 
   void on_target_exit(std::uint32_t tgid, std::uint32_t status, std::uint64_t left) override {
     if (json_) emit({{"event", "target-exit"}, {"pid", tgid}, {"status", status}, {"left", left}});
+    if (tgid == 0) return say("no process of the target is left; which ones ended when was missed");
     say("process {} has ended ({}), {} left", tgid, exit_text(status), left);
   }
 
@@ -146,7 +161,7 @@ class Reporter : public record::SessionObserver {
   }
 
   void emit(const Json& object) {
-    std::puts(object.dump(-1, ' ', false, Json::error_handler_t::replace).c_str());
+    std::puts(object.dump(-1, ' ', true, Json::error_handler_t::replace).c_str());
     std::fflush(stdout);
   }
 
@@ -167,6 +182,7 @@ class Reporter : public record::SessionObserver {
 
   const bool json_, quiet_, live_;
   const RecordOptions& options_;
+  const std::vector<std::string> missing_privileges_ = record::missing_privileges();  // before any are given up
   bool status_shown_ = false;
 };
 
@@ -181,6 +197,8 @@ record::SessionOptions session_options(const RecordOptions& options) {
   session.duration = options.duration;
   session.wait = options.wait;
   session.command = options.command;
+  session.keep_arguments = options.keep_arguments;
+  session.sandbox = options.sandbox;
   FlightRecorderConfig& recorder = session.recorder;
   recorder.min_age = options.min_age;
   recorder.max_bytes = options.max_bytes;
@@ -189,7 +207,9 @@ record::SessionOptions session_options(const RecordOptions& options) {
   recorder.probes = {.syscalls = options.syscalls, .scope = options.scope, .slow_floor = options.slow_floor,
                      .causes = options.causes,
                      .stacks = options.stacks,
+                     .stack_wait = options.stack_wait,
                      .sample_hz = options.sample_hz};
+  recorder.without = options.without;
   for (const std::string& text : options.triggers) recorder.triggers.push_back({text});
   return session;
 }

@@ -57,6 +57,8 @@ std::string as_text(const json& status) {
   else
     report.fact("target", "{} processes alive", format_count(number(status, "targets_alive")));
   report.line("window", window_text(meta.window, number(status, "min_age_ns"), number(status, "max_bytes")));
+  const std::string file = text(status, "window_file");
+  report.line("", file.empty() ? "lost if the recorder is killed" : "outlives the recorder in " + file);
   report.fact("rate", "{} events/s; {} seen since the start",
               format_count(static_cast<std::uint64_t>(status.value("events_per_second", 0.0))),
               format_count(number(status, "events_seen")));

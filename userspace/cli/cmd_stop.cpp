@@ -24,8 +24,8 @@ constexpr std::chrono::milliseconds kAnswerTimeout{10'000}, kEndTimeout{120'000}
 // A handle on the recorder's process that becomes readable when it ends, whoever gets its PID afterwards.
 Result<UniqueFd> watch_process(const std::string& name) {
   KF_TRY_ASSIGN(const std::string status, request_recorder(name, R"({"op":"status"})", kAnswerTimeout));
-  const auto json = nlohmann::json::parse(status, nullptr, false);
-  const auto pid = json.value("pid", std::int64_t{0});
+  const auto answer = nlohmann::json::parse(status, nullptr, false);
+  const auto pid = answer.value("pid", std::int64_t{0});
   UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   if (!process)
     return errno_error(errno, fmt::format("looking at process {} of recorder '{}'", pid, name),

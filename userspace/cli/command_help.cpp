@@ -53,6 +53,16 @@ Examples:
 Examples:
   kflight stop
   kflight stop --name web)"},
+    {"recover", "Make a dump of the window that a killed recorder left behind", "kflight recover [OPTIONS]",
+     R"(A recorder's window lies on a tmpfs, in /dev/shm/kflight or in
+$KFLIGHT_WINDOW_DIR, and is still there after kill -9, the OOM killer or a
+crash. This makes a dump of it, prints its path and frees the memory. The next
+`kflight record` of the same name does so by itself. `kflight info` says what
+the dump lacks.
+
+Examples:
+  kflight recover
+  kflight recover --name web -o /tmp/last-seconds.kfr)"},
     {"info", "Show what a dump holds: what fired, which call, how much is there", "kflight info FILE [OPTIONS]",
      R"(Examples:
   kflight info kflight-web-1.kfr

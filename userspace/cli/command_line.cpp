@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // command_line.cpp - the only file that knows CLI11 (it is slow to compile). CLI11 finds the options; words and values are
-// judged here, so that messages are ours. Its exceptions end in parse_command_line().
+// judged here, so that messages are ours. Its exceptions end in parse_command_line(). About
+// 400 lines: an option is a few.
 #include "cli/command_line.hpp"
 
 #include <fmt/format.h>
@@ -164,13 +165,21 @@ void define_record(CLI::App& app, RecordOptions& o) {
             "note why an interrupt wakes somebody: timer, disk, network, which work (on)", one_of(kOnOffWords))
       ->group(probes);
   add_value(app, "--stacks", o.stacks, "WHICH",
-            "where threads of the target are: blocked: whenever they wait; all: also of whoever wakes them; none "
+            "where threads of the target are: blocked: where they wait; all: also of whoever wakes them; none "
             "(blocked; none with --all)",
             one_of(kStacksWords))
+      ->group(probes);
+  add_value(app, "--stack-wait", o.stack_wait, "TIME",
+            "a wait has stacks when it lasted at least this long; 0s for every wait, which costs about 2 us each (a tenth "
+            "of the shortest trigger, at most 5ms)",
+            parse_plain_duration)
       ->group(probes);
   add_value(app, "--sample", o.sample_hz, "HZ",
             "where running threads of the target are, HZ times a second; 99 is a good number (no samples)",
             parse_sample_rate)
+      ->group(probes);
+  add_values(app, "--without", o.without, "FEATURE",
+             "do as if the kernel lacked this feature, one of `kflight doctor --json` (repeatable)", parse_text)
       ->group(probes);
 
   const char* window = "Window";
@@ -187,6 +196,13 @@ void define_record(CLI::App& app, RecordOptions& o) {
   add_value(app, "--name", o.name, "NAME", "what dump, status and stop call this recorder (default)", parse_name)
       ->group(run);
   add_value(app, "--duration", o.duration, "TIME", "end by itself after this", parse_positive_duration)->group(run);
+  app.add_flag("--keep-arguments", o.keep_arguments,
+               "write the arguments of COMMAND into its dumps, too; they may hold passwords (its name only)")
+      ->group(run);
+  app.add_flag_callback(
+         "--no-sandbox", [&o] { o.sandbox = false; },
+         "keep all privileges and allow every system call, should the sandbox stand in the way")
+      ->group(run);
   app.add_flag("--json", o.json, "JSON lines on standard output")->group(run);
   app.add_flag("-q,--quiet", o.quiet, "no status line")->group(run);
 }
@@ -209,6 +225,12 @@ void define_status(CLI::App& app, StatusOptions& o) {
 }
 
 void define_stop(CLI::App& app, StopOptions& o) { add_recorder_name(app, o.name); }
+
+void define_recover(CLI::App& app, RecoverOptions& o) {
+  add_value(app, "--name", o.name, "NAME", "which recorder's (the only one that was killed)", parse_name);
+  add_value(app, "-o,--out", o.out_file, "FILE", "the file to write (one in this directory)", parse_absolute_path);
+  add_flag(app, "--json", o.json, "JSON on standard output");
+}
 
 void define_info(CLI::App& app, InfoOptions& o) {
   add_file(app, o.path);
@@ -298,6 +320,8 @@ Result<Command> parse(const CommandHelp& help, std::vector<std::string> args, Op
   app.set_help_flag("-h,--help", "this text");
   app.allow_extras();
   define(app, options);
+  for (CLI::Option* option : app.get_options())
+    if (option->get_expected_max() == 0) option->disable_flag_override();  // else "--all=0" is read as a number
   std::reverse(args.begin(), args.end());  // the order CLI11 takes them in
   try {
     app.parse(std::move(args));
@@ -306,10 +330,14 @@ Result<Command> parse(const CommandHelp& help, std::vector<std::string> args, Op
   } catch (const CLI::RequiredError&) {
     return wrong_usage(help.name, "FILE is missing: name a dump");
   } catch (const CLI::ArgumentMismatch& error) {
-    const std::string what = error.what();
-    return wrong_usage(help.name, fmt::format("{}: its value is missing", what.substr(0, what.find(':'))));
+    const std::string what = error.what();  // "--pid: 1 required P missing", "all was given a disallowed flag override"
+    const std::string name = escape_for_terminal(what.substr(0, what.find_first_of(": ")));
+    if (what.find(':') != what.npos) return wrong_usage(help.name, fmt::format("{}: its value is missing", name));
+    return wrong_usage(help.name, fmt::format("--{}: it takes no value", name));
+  } catch (const CLI::ValidationError& error) {
+    return wrong_usage(help.name, error.what());  // a judgement of ours: printable
   } catch (const CLI::ParseError& error) {
-    return wrong_usage(help.name, error.what());
+    return wrong_usage(help.name, escape_for_terminal(error.what()));
   }
   if (const auto left = app.remaining(); !left.empty()) return unexpected(app, help.name, left.front());
   if (auto checked = check_options(options); !checked) return wrong_usage(help.name, checked.error().what);
@@ -342,6 +370,7 @@ constexpr Parser kParsers[] = {
     {"dump", parse_plain<DumpOptions, define_dump>},
     {"status", parse_plain<StatusOptions, define_status>},
     {"stop", parse_plain<StopOptions, define_stop>},
+    {"recover", parse_plain<RecoverOptions, define_recover>},
     {"info", parse_plain<InfoOptions, define_info>},
     {"explain", parse_plain<ExplainOptions, define_explain>},
     {"events", parse_plain<EventsOptions, define_events>},

@@ -17,8 +17,9 @@ struct HelpText {
   std::string text;
 };
 
-using Command = std::variant<HelpText, RecordOptions, DumpOptions, StatusOptions, StopOptions, InfoOptions,
-                             ExplainOptions, EventsOptions, CheckOptions, ExportOptions, DoctorOptions, VersionOptions>;
+using Command = std::variant<HelpText, RecordOptions, DumpOptions, StatusOptions, StopOptions, RecoverOptions,
+                             InfoOptions, ExplainOptions, EventsOptions, CheckOptions, ExportOptions, DoctorOptions,
+                             VersionOptions>;
 
 // `args` without the program's name. Errors are kUsage.
 Result<Command> parse_command_line(std::span<const std::string> args);

@@ -23,6 +23,8 @@ Result<> check_options(const RecordOptions& o) {
     return usage("--scope target with --all is the same as --scope system; leave out --scope");
   if (o.max_dumps != 0 && o.triggers.empty())
     return usage("--max-dumps counts what triggers write, and there is no --trigger; add one or leave it out");
+  if (o.keep_arguments && o.command.empty())
+    return usage("--keep-arguments is about those of a COMMAND, and there is none; leave it out");
   return {};
 }
 

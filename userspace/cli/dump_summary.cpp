@@ -43,18 +43,6 @@ struct Hole {
   std::string what;
 };
 
-std::string_view loss_kind(std::uint32_t kind) {
-  constexpr std::string_view kNames[] = {"?",
-                                         "not delivered by the kernel",
-                                         "no room in the window",
-                                         "control records",
-                                         "starts of calls",
-                                         "threads missed by a snapshot",
-                                         "stacks without room",
-                                         "disk requests and signals, more than are kept"};
-  return kind < std::size(kNames) ? kNames[kind] : kNames[0];
-}
-
 std::vector<Hole> holes_in(const Dump& dump) {
   std::vector<Hole> holes;
   for (const Event& event : dump.events())
@@ -67,7 +55,7 @@ std::vector<Hole> holes_in(const Dump& dump) {
     if (loss.kind != KF_LOSS_WINDOW)  // these are holes in the numbering already
       holes.push_back({loss.from_ns, loss.to_ns,
                        fmt::format("{}{} {}", loss.lane == 0xffffffff ? "" : fmt::format("cpu {}: ", loss.lane),
-                                   format_count(loss.count), loss_kind(loss.kind))});
+                                   loss.count == 0 ? "some" : format_count(loss.count), dump::loss_kind(loss.kind))});
   return holes;
 }
 
@@ -76,6 +64,8 @@ struct StackCount {
   std::uint64_t named = 0;
   std::uint64_t lost = 0;
   std::array<std::uint64_t, 4> by_role{};
+
+  std::uint64_t waits() const { return by_role[KF_STACK_BLOCK] + by_role[KF_STACK_WAITED]; }
 };
 
 StackCount count_stacks(const Dump& dump) {
@@ -83,7 +73,7 @@ StackCount count_stacks(const Dump& dump) {
   for (const Event& event : dump.events()) {
     const auto* e = std::get_if<StackEvent>(&event);
     if (e == nullptr) continue;
-    ++count.by_role[e->role & 3];
+    if (!e->of_call()) ++count.by_role[e->role & 3];
     count.lost += std::uint64_t{e->kernel_lost} + e->user_lost;
     for (const std::uint64_t id : {e->kernel_stack, e->user_stack})
       if (id != 0) dump.stack(id) != nullptr ? ++count.named : ++count.lost;
@@ -193,10 +183,12 @@ class Summary {
     const StackCount count = count_stacks(dump_);
     std::string asked = safe(config.stacks);
     if (config.sample_hz != 0) asked += fmt::format(", {} samples a second", config.sample_hz);
+    if (config.stack_wait_ns != 0) asked += fmt::format(", of waits from {} on", duration(config.stack_wait_ns));
     report_.fact("stacks", "{} ({} different ones) of {} waits, {} wakings, {} samples; asked for: {}",
-                 format_count(count.named), format_count(dump_.stacks().size()), format_count(count.by_role[0]),
-                 format_count(count.by_role[1]), format_count(count.by_role[2]), asked);
-    if (count.lost > 0) report_.fact("", "{} more were lost: there was no room for them", format_count(count.lost));
+                 format_count(count.named), format_count(dump_.stacks().size()), format_count(count.waits()),
+                 format_count(count.by_role[KF_STACK_WAKER]), format_count(count.by_role[KF_STACK_SAMPLE]), asked);
+    if (count.lost > 0) report_.fact("", "{} more were lost: there was no room for them{}", format_count(count.lost),
+                                        meta_.cause.kind == "recovered" ? ", or the recorder died before it saved them" : "");
   }
 
   void damage() {
@@ -224,8 +216,11 @@ class Summary {
       asked += fmt::format("{}--comm '{}'", asked.empty() ? "" : ", ", safe(glob));
     report_.fact("target", "{}{}", asked.empty() ? "not known" : asked, config.follow ? "" : ", without children");
     for (const ProcessInfo& process : meta_.targets) report_.fact("", "{} {}", process.tgid, safe(process.exe));
-    report_.fact("threads", "{} at the dump, {} of the target", format_count(all.size()),
-                 format_count(static_cast<std::uint64_t>(ours)));
+    if (all.empty())
+      report_.line("threads", "the dump has no snapshot of them");
+    else
+      report_.fact("threads", "{} at the dump, {} of the target", format_count(all.size()),
+                   format_count(static_cast<std::uint64_t>(ours)));
     open_calls();
   }
 
@@ -319,14 +314,14 @@ std::string summary_as_json(const Dump& dump, const std::string& path) {
   json["stacks"] = {{"named", stacks.named},
                     {"lost", stacks.lost},
                     {"different", dump.stacks().size()},
-                    {"waits", stacks.by_role[KF_STACK_BLOCK]},
+                    {"waits", stacks.waits()},
                     {"wakings", stacks.by_role[KF_STACK_WAKER]},
                     {"samples", stacks.by_role[KF_STACK_SAMPLE]}};
   const Cause& cause = dump.meta().cause;
   if (cause.has_call) json["call"] = dump::describe_call(cause.nr, cause.abi, cause.args);
   if (cause.has_call && !cause.call_in_flight) json["result"] = dump::describe_result(cause.nr, cause.ret);
   if (const Json meta = Json::parse(dump.meta_json(), nullptr, false); meta.is_object()) json.update(meta);
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return json.dump(2, ' ', true, Json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace kflight::cli

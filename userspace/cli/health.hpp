@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "record/loader.hpp"
+
 namespace kflight::cli {
 
 enum class Health {
@@ -20,8 +22,14 @@ struct Finding {
   Health health = Health::kOk;
   std::string found;
   std::string advice;  // what to do, or what the lack means; empty when all is well
+  std::string feature = {};  // of the kernel: its id, for --without; empty: none
 };
 
-std::vector<Finding> examine_machine();
+struct Examination {
+  std::vector<Finding> findings;
+  std::vector<record::VerifiedProgram> programs;  // how hard each was for the kernel's verifier; empty when it refused
+};
+
+Examination examine_machine();
 
 }  // namespace kflight::cli

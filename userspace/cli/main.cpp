@@ -20,6 +20,7 @@ int run(const Command& command) {
                         [](const DumpOptions& options) { return cmd_dump(options); },
                         [](const StatusOptions& options) { return cmd_status(options); },
                         [](const StopOptions& options) { return cmd_stop(options); },
+                        [](const RecoverOptions& options) { return cmd_recover(options); },
                         [](const InfoOptions& options) { return cmd_info(options); },
                         [](const ExplainOptions& options) { return cmd_explain(options); },
                         [](const EventsOptions& options) { return cmd_events(options); },

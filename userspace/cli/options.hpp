@@ -39,8 +39,10 @@ struct RecordOptions {
   Scope scope = Scope::kSystem;
   std::chrono::nanoseconds slow_floor = std::chrono::microseconds(100);
   Stacks stacks = Stacks::kAuto;
+  std::optional<std::chrono::nanoseconds> stack_wait;
   std::uint32_t sample_hz = 0;  // 0: no samples
   bool causes = true;           // note why interrupts wake somebody
+  std::vector<std::string> without;  // features of the kernel to do without
 
   std::chrono::nanoseconds min_age = std::chrono::seconds(10);
   std::uint64_t max_bytes = 64ull << 20;
@@ -49,6 +51,8 @@ struct RecordOptions {
 
   std::string out_dir = ".";  // the command line makes it absolute
   std::string name = "default";
+  bool keep_arguments = false;  // of the command, in the dumps
+  bool sandbox = true;
   bool json = false;
   bool quiet = false;
 };
@@ -66,6 +70,13 @@ struct StatusOptions {
 };
 struct StopOptions {
   std::string name;
+};
+
+// Of a recorder that was killed. Empty name: the only one that left something behind.
+struct RecoverOptions {
+  std::string name;
+  std::string out_file;  // absolute; empty: one in the current directory
+  bool json = false;
 };
 
 // Commands that read a dump.
@@ -123,6 +134,7 @@ int cmd_record(const RecordOptions& options);
 int cmd_dump(const DumpOptions& options);
 int cmd_status(const StatusOptions& options);
 int cmd_stop(const StopOptions& options);
+int cmd_recover(const RecoverOptions& options);
 int cmd_info(const InfoOptions& options);
 int cmd_explain(const ExplainOptions& options);
 int cmd_events(const EventsOptions& options);

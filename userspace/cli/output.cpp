@@ -14,6 +14,7 @@
 #include <cstdlib>
 
 #include "base/errors.hpp"
+#include "base/escape.hpp"
 #include "cli/options.hpp"
 
 namespace kflight::cli {
@@ -63,8 +64,19 @@ int print_and_finish(std::string_view text) {
   return out.finish();
 }
 
+// Messages quote paths and what stands in files. Only their own line ends are kept.
+void say(std::string_view message) {
+  std::string line = "kflight: ";
+  for (std::size_t begin = 0; begin <= message.size();) {
+    const auto end = std::min(message.find('\n', begin), message.size());
+    line += escape_for_terminal(message.substr(begin, end - begin)) + '\n';
+    begin = end + 1;
+  }
+  fmt::print(stderr, "{}", line);
+}
+
 int fail(const Error& error) {
-  fmt::print(stderr, "kflight: {}\n", error.what);
+  say(error.what);
   return error.code == Errc::kUsage ? kExitUsage : kExitFailed;
 }
 

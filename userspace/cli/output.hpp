@@ -37,6 +37,9 @@ class Output {
 // Writes the text and returns the exit status.
 int print_and_finish(std::string_view text);
 
+// A message to standard error, safe whatever it quotes.
+void say(std::string_view message);
+
 // Prints the error and returns the exit status that belongs to its kind.
 int fail(const Error& error);
 

@@ -14,9 +14,42 @@ void BaseState::add_snapshot(const kf_task& task) {
   if (task.tid != 0) threads_.of(task.tid).snapshot(task);
 }
 
+namespace {
+
+// How many words before their turn threads are looked for: their facts lie anywhere, and memory takes as long as a few
+// events.
+constexpr std::size_t kSlotsAhead = 64, kFactsAhead = 32;
+
+// The thread that an event beginning with this word is about; 0: none. Guesses, as the word may not begin one.
+std::uint32_t subject_of(kf_u64 w) {
+  switch (kf_word_kind(w)) {
+    case KF_EV_SWITCH: return kf_switch_next(w);
+    case KF_EV_WAKING: return kf_waking_wakee(w);
+    case KF_EV_WAKEUP: return kf_wakeup_wakee(w);
+    default: return 0;
+  }
+}
+
+}  // namespace
+
+// Has the facts fetched from memory that words up to `upto` and soon after will need.
+void BaseState::look_ahead(std::span<const kf_u64> words, std::size_t& looked_at, std::size_t upto) const {
+  for (; looked_at < upto; ++looked_at) {
+    const auto soon = looked_at + kSlotsAhead, sooner = looked_at + kFactsAhead;
+    if (soon < words.size())
+      if (const std::uint32_t tid = subject_of(words[soon])) threads_.prefetch_slot(tid);
+    if (sooner < words.size())
+      if (const std::uint32_t tid = subject_of(words[sooner])) threads_.prefetch_facts(tid);
+  }
+}
+
 void BaseState::fold(const kf_chunk& chunk, std::span<const kf_u64> words) {
   ChunkCursor cursor(chunk, words);
-  for (Event event; cursor.next(event);) std::visit([this](const auto& e) { apply(e); }, event);
+  std::size_t looked_at = 0;
+  for (Event event; cursor.next(event);) {
+    look_ahead(words, looked_at, cursor.words_used());
+    std::visit([this](const auto& e) { apply(e); }, event);
+  }
   advance_lane(chunk, cursor.current_tid());
 }
 

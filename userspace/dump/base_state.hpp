@@ -58,6 +58,7 @@ class BaseState {
   void apply(const StackEvent& e);
   template <class E>
   void apply(const E&) {}  // the other kinds are no facts about a thread
+  void look_ahead(std::span<const kf_u64> words, std::size_t& looked_at, std::size_t upto) const;
   ThreadFacts& running(std::uint32_t tid);
   void advance_lane(const kf_chunk& chunk, std::uint32_t cur_tid);
 

@@ -31,8 +31,24 @@ std::string_view loss_reason(std::uint32_t code) {
   return word(kReasons, code);
 }
 
+std::string_view loss_kind(std::uint32_t kind) {
+  static constexpr std::string_view kKinds[] = {"",
+                                                "not delivered by the kernel",
+                                                "no room in the window",
+                                                "control records",
+                                                "starts of calls",
+                                                "threads missed by a snapshot",
+                                                "stacks",
+                                                "disk requests and signals, more than are kept",
+                                                "not handed over yet",
+                                                "evicted after thread facts were saved last",
+                                                "events, on its way offline",
+                                                "events, on its way back"};
+  return word(kKinds, kind);
+}
+
 std::string_view stack_role(std::uint32_t code) {
-  static constexpr std::string_view kRoles[] = {"blocks at", "wakes at", "runs at"};
+  static constexpr std::string_view kRoles[] = {"blocks at", "wakes at", "runs at", "has waited at"};
   return word(kRoles, code);
 }
 

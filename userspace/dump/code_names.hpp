@@ -15,6 +15,8 @@ std::string_view state_letter(std::uint32_t code);
 std::string_view context_name(std::uint32_t code);
 // "ring full", "nested event", "file damaged".
 std::string_view loss_reason(std::uint32_t code);
+// What is missing, by KF_LOSS_*: "control records", "not handed over yet".
+std::string_view loss_kind(std::uint32_t kind);
 // "blocks at", "wakes at", "runs at".
 std::string_view stack_role(std::uint32_t code);
 // "insert", "issue", "complete": KF_BLOCK_*.

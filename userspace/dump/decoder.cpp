@@ -69,7 +69,7 @@ ChunkCursor::ChunkCursor(const kf_chunk& head, std::span<const kf_u64> words) no
     : words_(words.data()),
       end_(std::min<std::size_t>(words.size(), head.n_words)),
       now_ns_(head.base_ns),
-      current_(head.cur_tid),
+      current_(head.cur_tid & KF_TID_MASK),
       lane_(head.lane),
       nested_((head.flags & KF_CHUNK_NESTED) != 0),
       short_(words.size() < head.n_words) {}
@@ -256,8 +256,8 @@ void ChunkCursor::decode_known_generic(std::span<const kf_u64> event, Event& out
     case KF_GEN_MIGRATE: {
       auto& e = start<MigrateEvent>(out);
       e.migrated_tid = tid;
-      e.orig_cpu = static_cast<std::uint16_t>(event[1]);
-      e.dest_cpu = static_cast<std::uint16_t>(event[1] >> 16);
+      e.orig_cpu = static_cast<std::uint16_t>(event[1] & KF_CPU_MASK);
+      e.dest_cpu = static_cast<std::uint16_t>(event[1] >> 16 & KF_CPU_MASK);
       return;
     }
     case KF_GEN_FORK: {
@@ -265,7 +265,7 @@ void ChunkCursor::decode_known_generic(std::span<const kf_u64> event, Event& out
       e.child_tid = tid;
       e.is_thread = (payload & KF_FORK_IS_THREAD) != 0;
       e.child_tgid = low(1);
-      e.parent_tid = high(1);
+      e.parent_tid = high(1) & KF_TID_MASK;
       e.child_start_ns = event[2];
       e.cgroup_id = event[3];
       e.comm = comm_of(&event[4]);
@@ -274,7 +274,7 @@ void ChunkCursor::decode_known_generic(std::span<const kf_u64> event, Event& out
     case KF_GEN_EXEC: {
       auto& e = start<ExecEvent>(out);
       e.new_tid = tid;
-      e.old_tid = low(1);
+      e.old_tid = low(1) & KF_TID_MASK;
       e.comm = comm_of(&event[2]);
       e.filename = {reinterpret_cast<const char*>(event.data() + KF_EXEC_WORDS_MIN), high(1)};
       return;
@@ -300,6 +300,7 @@ void ChunkCursor::decode_known_generic(std::span<const kf_u64> event, Event& out
       e.user_lost = (payload & KF_STACK_LOST_USER) != 0;
       e.kernel_stack = event[1];
       e.user_stack = event[2];
+      if (e.role == KF_STACK_WAITED && event.size() > KF_STACK_WORDS) e.since_ns = earlier(now_ns_, event[KF_STACK_WORDS]);
       return;
     }
     case KF_GEN_SYSCALL_OPEN: {

@@ -30,8 +30,8 @@ class ChunkCursor {
   std::uint64_t now_ns() const noexcept { return now_ns_; }        // time of the last event
   std::uint32_t decoded() const noexcept { return decoded_; }      // events so far
   bool damaged() const noexcept { return damaged_; }
-  // Words used so far; with damaged() the first that could not be used.
-  std::size_t damage_word() const noexcept { return at_; }
+  std::size_t words_used() const noexcept { return at_; }
+  std::size_t damage_word() const noexcept { return at_; }  // with damaged(): the first that could not be used
 
  private:
   template <class E>

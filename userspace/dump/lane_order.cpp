@@ -12,6 +12,11 @@ namespace {
 
 constexpr std::uint8_t kRingFull = 0, kNestedLost = 1, kFileDamaged = 2;
 
+// For tables by lane. The header lies in the file, which somebody may change while it is mapped: a lane is judged where
+// it is used.
+constexpr std::size_t kLanes = KF_CPU_MASK + 1;
+constexpr std::size_t place(kf_u16 lane_untrusted) { return lane_untrusted & KF_CPU_MASK; }
+
 // Where a lane's numbering stands.
 struct Position {
   bool known = false;  // from a base lane or a chunk, not merely assumed to be the beginning
@@ -25,12 +30,12 @@ struct Position {
 // Base lanes by CPU number. The section may name a lane twice or hold numbers no CPU has; the first entry counts.
 class BaseLanes {
  public:
-  explicit BaseLanes(std::span<const kf_base_lane> lanes) : by_cpu_(std::size_t{1} << 16) {
+  explicit BaseLanes(std::span<const kf_base_lane> lanes) : by_cpu_(kLanes) {
     for (const auto& lane : lanes)
-      if (by_cpu_[lane.lane] == nullptr) by_cpu_[lane.lane] = &lane;
+      if (by_cpu_[place(lane.lane)] == nullptr) by_cpu_[place(lane.lane)] = &lane;
   }
   Position before(std::uint16_t cpu) const {
-    const kf_base_lane* lane = by_cpu_[cpu];
+    const kf_base_lane* lane = by_cpu_[place(cpu)];
     if (lane == nullptr) return {};
     return {lane->known != 0, lane->next_seq, lane->events_through, lane->nested_through, lane->through_ns, 0};
   }
@@ -105,15 +110,16 @@ void check_lane(std::span<const ChunkRef> ordinary, std::span<const ChunkRef> ne
 std::uint64_t sort_by_lane(std::vector<ChunkRef>& chunks, std::span<const kf_base_lane> lanes) {
   // Numbers wrap, so they are ordered by their distance from one of the lane: the one that is due next, or the first
   // seen.
-  std::vector<std::uint64_t> origin(std::size_t{1} << 16, ~0ull);
+  std::vector<std::uint64_t> origin(kLanes, ~0ull);
   for (const auto& base : lanes)
-    if (base.known) origin[base.lane] = base.next_seq;
+    if (base.known) origin[place(base.lane)] = base.next_seq;
   for (const auto& chunk : chunks)
-    if (!is_nested(*chunk.head) && origin[chunk.head->lane] == ~0ull) origin[chunk.head->lane] = chunk.head->seq;
+    if (auto& first = origin[place(chunk.head->lane)]; !is_nested(*chunk.head) && first == ~0ull)
+      first = chunk.head->seq;
 
   const auto key = [&](const ChunkRef& chunk) {
     const kf_chunk& head = *chunk.head;
-    const auto distance = static_cast<std::uint32_t>(head.seq - origin[head.lane] + 0x80000000u);
+    const auto distance = static_cast<std::uint32_t>(head.seq - origin[place(head.lane)] + 0x80000000u);
     return std::tuple(head.lane, is_nested(head), is_nested(head) ? head.last_ns : std::uint64_t{distance});
   };
   std::stable_sort(chunks.begin(), chunks.end(), [&](const auto& a, const auto& b) { return key(a) < key(b); });

@@ -22,6 +22,23 @@ namespace {
 constexpr std::size_t kMaxDamageNotes = 256;
 constexpr std::uint64_t kHourNs = 3'600'000'000'000;
 
+// Threads and CPUs are places in tables of those who read on, where 0xffff means no CPU and ~0 no thread. Events have no
+// room for larger numbers than the kernel gives out; records are held to the same.
+template <class Record>
+void keep_numbers_in_range(Record&) {}
+void keep_numbers_in_range(kf_task& task) {
+  task.tid &= KF_TID_MASK;
+  task.cpu &= KF_CPU_MASK;
+}
+void keep_numbers_in_range(kf_base_lane& lane) {
+  lane.lane &= KF_CPU_MASK;
+  lane.cur_tid &= KF_TID_MASK;
+}
+void keep_numbers_in_range(kf_base_task& task) {
+  for (kf_u32* tid : {&task.tid, &task.parent_tid, &task.waker_tid}) *tid &= KF_TID_MASK;
+  for (kf_u16* cpu : {&task.in_cpu, &task.out_cpu, &task.waking_cpu, &task.wakeup_cpu}) *cpu &= KF_CPU_MASK;
+}
+
 class Loader {
  public:
   explicit Loader(Dump::Impl& contents) : contents_(contents) {}
@@ -135,8 +152,10 @@ void Loader::take_table(const SectionWalk& walk, std::span<const std::byte> byte
   const auto old_count = records.size();
   records.resize(old_count + count);
   if (count > 0) std::memcpy(records.data() + old_count, bytes.data(), count * sizeof(Record));
-  if constexpr (requires(Record record) { record.comm; })
-    for (auto& record : std::span{records}.subspan(old_count)) record.comm[KF_COMM_BYTES - 1] = '\0';
+  for (auto& record : std::span{records}.subspan(old_count)) {
+    if constexpr (requires { record.comm; }) record.comm[KF_COMM_BYTES - 1] = '\0';
+    keep_numbers_in_range(record);
+  }
   if (bytes.size() % sizeof(Record) != 0)
     note(walk.offset(), walk.bytes(),
          fmt::format("the {} section ends inside a record", section_name(walk.header().kind)));
@@ -190,7 +209,9 @@ std::size_t chunk_bytes(std::span<const std::byte> bytes) {
   kf_chunk head;
   if (bytes.size() < sizeof head) return 0;
   std::memcpy(&head, bytes.data(), sizeof head);
-  if (head.magic != KF_CHUNK_MAGIC || head.n_words == 0 || head.n_words > KF_CHUNK_WORDS + KF_EVENT_WORDS_MAX) return 0;
+  if (head.magic != KF_CHUNK_MAGIC || head.lane > KF_CPU_MASK || head.n_words == 0 ||
+      head.n_words > KF_CHUNK_WORDS + KF_EVENT_WORDS_MAX)
+    return 0;
   const auto size = sizeof head + head.n_words * sizeof(kf_u64);
   return size <= bytes.size() ? size : 0;
 }
@@ -226,8 +247,8 @@ void Loader::set_window() {
     first_base = std::min<std::uint64_t>(first_base, chunk.head->base_ns);
     last = std::max<std::uint64_t>(last, chunk.head->last_ns);
   }
-  // The first chunks hold events of the time when programs were still being attached, one after the other: complete since
-  // the recording began, which only the metadata knows.
+  // The first chunks hold events of the time when programs were still being attached, one after the other: complete
+  // since the recording began, which only the metadata knows.
   const auto& window = contents_.meta.window;
   const bool from_is_sane = window.from_ns != 0 && window.from_ns <= std::max(last, window.to_ns);
   auto begin = from_is_sane ? std::max<std::uint64_t>(evicted_through, window.from_ns) : evicted_through;

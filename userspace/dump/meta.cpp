@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// meta.cpp - each structure's fields are listed once, in describe(); Saver and Loader walk the same lists, so what is
+// meta.cpp - each structure's fields are listed once, in describe(); Saver and MetaReader walk the same lists, so what is
 // written is what is read.
 #include "dump/meta.hpp"
 
@@ -59,6 +59,7 @@ void describe(Archive& archive, RecordedConfig& config) {
   archive("post_ns", config.post_ns);
   archive("cooldown_ns", config.cooldown_ns);
   archive("slow_floor_ns", config.slow_floor_ns);
+  archive("stack_wait_ns", config.stack_wait_ns);
   archive("missing", config.missing);
 }
 
@@ -235,9 +236,9 @@ class Saver {
 
 // ---- from JSON
 
-class Loader {
+class MetaReader {
  public:
-  Loader(const Json& object, std::string path, ParsedMeta& parsed)
+  MetaReader(const Json& object, std::string path, ParsedMeta& parsed)
       : object_(object), path_(std::move(path)), parsed_(parsed) {}
 
   template <class T>
@@ -287,13 +288,14 @@ class Loader {
   template <Described T>
   void load(const Json& json, const std::string& path, T& field) {
     if (!json.is_object()) return note(path + " is no object");
-    Loader inner{json, path + ".", parsed_};
+    MetaReader inner{json, path + ".", parsed_};
     describe(inner, field);
   }
   template <class T>
   void load(const Json& json, const std::string& path, std::vector<T>& fields) {
     if (!json.is_array()) return note(path + " is no list");
     fields.clear();
+    fields.reserve(json.size());
     for (const auto& element : json) load(element, path + "[]", fields.emplace_back());
   }
   template <class T, std::size_t n>
@@ -315,6 +317,50 @@ class Loader {
   ParsedMeta& parsed_;
 };
 
+// ---- how much of it there may be
+
+// A megabyte of text can stand for a tree of a hundred, or for one too deep to walk. This walks the text without
+// building anything; what it lets through is far beyond what any recorder writes.
+class Limits final : public nlohmann::json_sax<Json> {
+ public:
+  bool null() override { return count(); }
+  bool boolean(bool) override { return count(); }
+  bool number_integer(number_integer_t) override { return count(); }
+  bool number_unsigned(number_unsigned_t) override { return count(); }
+  bool number_float(number_float_t, const string_t&) override { return count(); }
+  bool string(string_t&) override { return count(); }
+  bool binary(binary_t&) override { return count(); }
+  bool start_object(std::size_t) override { return open(); }
+  bool start_array(std::size_t) override { return open(); }
+  bool end_object() override { return close(); }
+  bool end_array() override { return close(); }
+  bool key(string_t&) override { return within(++members_.back() <= kMaxMembers); }
+  bool parse_error(std::size_t, const std::string&, const nlohmann::detail::exception&) override { return false; }
+
+  bool exceeded() const { return exceeded_; }
+
+ private:
+  static constexpr std::size_t kMaxValues = 256 << 10, kMaxMembers = 1000, kMaxDepth = 16;
+
+  bool within(bool holds) {
+    exceeded_ |= !holds;
+    return holds;
+  }
+  bool count() { return within(++values_ <= kMaxValues); }
+  bool open() {
+    members_.push_back(0);
+    return count() && within(members_.size() <= kMaxDepth);
+  }
+  bool close() {
+    members_.pop_back();
+    return true;
+  }
+
+  std::size_t values_ = 0;
+  std::vector<std::size_t> members_;  // of the objects and lists that are open
+  bool exceeded_ = false;
+};
+
 }  // namespace
 
 std::string to_json(const DumpMeta& meta) {
@@ -326,13 +372,18 @@ std::string to_json(const DumpMeta& meta) {
 
 ParsedMeta meta_from_json(std::string_view untrusted) {
   ParsedMeta parsed;
+  Limits limits;
+  if (!Json::sax_parse(untrusted, &limits) && limits.exceeded()) {
+    parsed.problems.emplace_back("it holds more values, or deeper ones, than any recorder writes");
+    return parsed;
+  }
   const auto json = Json::parse(untrusted, nullptr, false);
   if (!json.is_object()) {
     parsed.problems.emplace_back(json.is_discarded() ? "it is no valid JSON" : "it is no JSON object");
     return parsed;
   }
   parsed.is_object = true;
-  Loader loader{json, "", parsed};
+  MetaReader loader{json, "", parsed};
   describe(loader, parsed.meta);
   return parsed;
 }

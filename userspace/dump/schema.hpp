@@ -305,11 +305,13 @@ struct Schema<StackEvent> {
       field(
           &E::role, "role", M::kRole,
           "0 it left the CPU to wait, with the switch at ts_ns; 1 it woke somebody, with the waking at ts_ns; 2 it was "
-          "running"),
+          "running; 3 it waited for long: with a kernel stack (or kernel_lost) in the wait that ends at ts_ns, without one "
+          "in all waits of the call that ends at ts_ns"),
       field(&E::kernel_lost, "kernel_lost", M::kFlag, "there was no room for its kernel stack"),
       field(&E::user_lost, "user_lost", M::kFlag, "there was no room for its user stack"),
       field(&E::kernel_stack, "kernel_stack", M::kStack, "id of its kernel stack; 0: none"),
-      field(&E::user_stack, "user_stack", M::kStack, "id of its user stack; 0: none"));
+      field(&E::user_stack, "user_stack", M::kStack, "id of its user stack; 0: none"),
+      field(&E::since_ns, "since_ns", M::kTime, "of role 3: when that wait, or that call, began; else 0"));
 };
 
 template <>

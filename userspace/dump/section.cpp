@@ -22,6 +22,7 @@ std::uint64_t checksum_of(const kf_trailer& t) { return checksum_before(&t, offs
 }  // namespace
 
 std::uint64_t checksum(std::span<const std::byte> bytes) { return XXH64(bytes.data(), bytes.size(), 0); }
+std::uint64_t fast_checksum(std::span<const std::byte> bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
 
 kf_dump_header make_file_header(std::uint64_t created_ns) {
   kf_dump_header header{};

@@ -42,8 +42,8 @@ std::size_t StackTables::take_symbols(std::span<const std::byte> payload) {
 
 void StackTables::finish() {
   std::ranges::stable_sort(stacks, {}, [](const Stack& stack) { return stack.head.id; });
-  const auto again = std::ranges::unique(stacks, {}, [](const Stack& stack) { return stack.head.id; });
-  stacks.erase(again.begin(), again.end());
+  const auto same_id = [](const Stack& a, const Stack& b) { return a.head.id == b.head.id; };
+  stacks.erase(std::unique(stacks.begin(), stacks.end(), same_id), stacks.end());
   std::ranges::stable_sort(mappings, {}, [](const kf_mapping& m) { return std::tuple(m.tgid, m.begin, m.from_ns); });
   std::ranges::stable_sort(files, {}, [](const MappedFile& file) { return file.head.number; });
   std::ranges::stable_sort(symbols, {}, &KernelSymbol::begin);

@@ -17,12 +17,15 @@ namespace kflight::dump {
 inline constexpr kf_u8 kOutPreempt = 1, kOutIowait = 2, kOutThrottled = 4, kOutHasSys = 8, kOutOnCpu = 16;
 
 struct ThreadFacts {
-  kf_base_task task{};
-  kf_base_stack stack{};  // taken at its last switch-out, if its out_ns is that of the task
-  kf_u64 call_ns = 0;     // when what is known about the call in flight was true
-  kf_u64 comm_ns = 0;     // when the name was given; 0 when it comes from a snapshot
+  // What switches and wakings look at comes first, up to the task's `sys`: with many threads each line of it is a miss.
+  static constexpr std::size_t kHotBytes = 3 * 64;
+
   kf_u64 first_event_ns = 0;
   kf_u64 not_before_ns = 0;  // events before this time are of an earlier thread with the same tid
+  kf_u64 call_ns = 0;        // when what is known about the call in flight was true
+  kf_u64 comm_ns = 0;        // when the name was given; 0 when it comes from a snapshot
+  kf_base_task task{};
+  kf_base_stack stack{};  // taken at its last switch-out, if its out_ns is that of the task
 
   explicit ThreadFacts(kf_u32 tid) {
     task.tid = tid;

@@ -37,6 +37,16 @@ class ThreadTable {
     return slot.tid == tid && tid != 0 ? &threads_[slot.place] : nullptr;
   }
 
+  // For those who know whom they will ask for: the slot first, somewhat later what it points to. Inlined by force: g++ 12
+  // takes a function that only prefetches for one without effect, and leaves out the call.
+  [[gnu::always_inline]] void prefetch_slot(std::uint32_t tid) const { __builtin_prefetch(&slots_[home_of(tid)]); }
+  [[gnu::always_inline]] void prefetch_facts(std::uint32_t tid) const {
+    const Slot& slot = slots_[slot_of(tid)];
+    if (slot.tid == 0) return;
+    const auto* facts = reinterpret_cast<const std::byte*>(&threads_[slot.place]);
+    for (std::size_t at = 0; at < ThreadFacts::kHotBytes; at += 64) __builtin_prefetch(facts + at, 1);
+  }
+
   template <class Predicate>
   void erase_if(Predicate&& gone) {
     if (std::erase_if(threads_, gone) > 0) rebuild(slots_.size());
@@ -52,10 +62,13 @@ class ThreadTable {
     std::uint32_t place = 0;
   };
 
+  std::size_t home_of(std::uint32_t tid) const {
+    return tid * std::uint64_t{0x9e3779b97f4a7c15} >> 32 & (slots_.size() - 1);
+  }
   // The slot that holds tid, or the empty one where it belongs.
   std::size_t slot_of(std::uint32_t tid) const {
     const std::size_t mask = slots_.size() - 1;
-    std::size_t at = tid * std::uint64_t{0x9e3779b97f4a7c15} >> 32 & mask;
+    std::size_t at = home_of(tid);
     while (slots_[at].tid != tid && slots_[at].tid != 0) at = (at + 1) & mask;
     return at;
   }

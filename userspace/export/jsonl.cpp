@@ -44,7 +44,7 @@ std::string header_json(const model::Trace& trace) {
     out["complete"] = trace.dump()->complete();
     out["damaged_parts"] = trace.dump()->damage().size();
   }
-  return out.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + '\n';
+  return out.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace) + '\n';
 }
 
 void put_bool(std::string& out, std::string_view name, bool value) {

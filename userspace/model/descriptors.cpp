@@ -35,17 +35,13 @@ WaitKind kind_of(std::string_view link) {
   return WaitKind::kFile;
 }
 
-const Call* call_of(const Thread& thread, const Interval& blocked) {
-  return blocked.call() < thread.calls.size() ? &thread.calls[blocked.call()] : nullptr;
-}
-
 // The thread was in this very call then. A record without an entry may stand for several calls, so there it has to be
 // the wait itself that went on.
 bool was_in(const Trace& trace, const Thread& thread, const Call& call, const Interval* wait, std::uint64_t t_ns) {
   if (t_ns >= trace.timeline().end_ns() || thread.intervals.empty()) return false;
   if (call.returned()) return call.enter_known() && call.begin_ns <= t_ns && t_ns < call.end_ns;
   const Interval& last = thread.intervals.back();
-  if (last.state != State::kBlocked || call_of(thread, last) != &call) return false;
+  if (last.state != State::kBlocked || thread.call_of(last) != &call) return false;
   return call.enter_known() ? call.begin_ns <= t_ns : wait == &last && last.begin_ns <= t_ns;
 }
 
@@ -69,7 +65,7 @@ std::optional<Descriptor> find_descriptor(const Trace& trace, const Thread& thre
 }
 
 std::optional<Descriptor> find_descriptor(const Trace& trace, const Thread& thread, const Interval& blocked) {
-  const Call* call = call_of(thread, blocked);
+  const Call* call = thread.call_of(blocked);
   return call ? find(trace, thread, *call, &blocked) : std::nullopt;
 }
 
@@ -88,7 +84,7 @@ WaitKind wait_kind(const Trace& trace, const Thread& thread, const Interval& blo
 }
 
 std::string wait_object(const Trace& trace, const Thread& thread, const Interval& blocked) {
-  const Call* call = call_of(thread, blocked);
+  const Call* call = thread.call_of(blocked);
   return call ? described(*call, find_descriptor(trace, thread, blocked)) : wait_object(thread, blocked);
 }
 

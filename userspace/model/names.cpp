@@ -93,11 +93,6 @@ const CallFacts& facts_of(std::uint16_t nr) {
 
 const KindRow* row_of(const Call& call) { return call.abi == KF_ABI_COMPAT ? nullptr : facts_of(call.nr).row; }
 
-const Call* call_of(const Thread& thread, const Interval& interval) {
-  const std::uint32_t index = interval.call();
-  return index < thread.calls.size() ? &thread.calls[index] : nullptr;
-}
-
 bool is_uninterruptible(std::uint8_t state) { return state == KF_ST_DISK || state == KF_ST_KILLABLE; }
 
 }  // namespace
@@ -114,7 +109,7 @@ std::string_view why_name(RunnableWhy why) {
 }
 
 WaitKind wait_kind(const Thread& thread, const Interval& blocked) {
-  const Call* call = call_of(thread, blocked);
+  const Call* call = thread.call_of(blocked);
   if (blocked.detail == KF_ST_RTLOCK) return WaitKind::kKernelLock;
   const IntervalNote* note = thread.note_of(blocked);
   if (note && note->kind == IntervalNote::Kind::kMutex) return WaitKind::kKernelLock;
@@ -136,7 +131,7 @@ std::string_view wait_kind_name(WaitKind kind) {
 }
 
 std::string wait_object(const Thread& thread, const Interval& blocked) {
-  const Call* call = call_of(thread, blocked);
+  const Call* call = thread.call_of(blocked);
   return call ? describe_call(*call) : std::string(wait_kind_name(wait_kind(thread, blocked)));
 }
 

@@ -110,8 +110,8 @@ ResolvedStack Symbolizer::resolve_kernel(const Stack& stack) const {
 Symbolizer::Place Symbolizer::place_of(std::uint32_t tgid, std::uint64_t address, std::uint64_t at_ns) const {
   const auto all = dump_.mappings();
   const kf_mapping* best = nullptr;
-  const auto by_tgid = std::ranges::equal_range(all, tgid, {}, &kf_mapping::tgid);
-  for (const kf_mapping& mapping : by_tgid) {
+  for (auto it = std::ranges::lower_bound(all, tgid, {}, &kf_mapping::tgid); it != all.end() && it->tgid == tgid; ++it) {
+    const kf_mapping& mapping = *it;
     if (address < mapping.begin || address >= mapping.end) continue;
     const bool gone = mapping.until_ns != 0 && mapping.until_ns <= at_ns;
     if (!gone && (best == nullptr || mapping.from_ns <= at_ns)) best = &mapping;

@@ -47,6 +47,11 @@ struct Thread {
   std::uint32_t tid_at(std::uint64_t t_ns) const noexcept { return t_ns < renamed_ns ? former_tid : tid; }
   // The name at that time; of the first known one when it is older.
   std::string_view name_at(std::uint64_t t_ns) const noexcept;
+  // The call that an interval of this thread was spent in; null where none is known.
+  const Call* call_of(const Interval& interval) const noexcept {
+    const std::uint32_t index = interval.call();
+    return index < calls.size() ? &calls[index] : nullptr;
+  }
   // What else is known of the interval; null for most.
   const IntervalNote* note_of(const Interval& interval) const noexcept;
 };

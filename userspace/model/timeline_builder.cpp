@@ -25,14 +25,16 @@ TimelineBuilder::TimelineBuilder(const TraceFacts& facts) : facts_(facts), base_
   out_.end_ns_ = std::max(facts.window_begin_ns, facts.window_end_ns);
   for (const kf_loss& loss : facts.losses) {
     const auto cpu = loss.lane < kNoCpu ? static_cast<std::uint16_t>(loss.lane) : kNoCpu;
-    const bool hides_events = loss.kind == KF_LOSS_RECURSION || loss.kind == KF_LOSS_WINDOW;
-    if (hides_events && loss.count != 0) out_.losses_.add({loss.from_ns, loss.to_ns, loss.count, cpu});
+    if (kf_hides_events(&loss)) out_.losses_.add({loss.from_ns, loss.to_ns, loss.count, cpu});
+    if (loss.kind == KF_LOSS_OFFLINE && cpu != kNoCpu) offline_.push_back(loss);
   }
+  std::ranges::sort(offline_, std::ranges::greater{}, &kf_loss::to_ns);
 }
 
 void TimelineBuilder::add(const Event& event) {
   const EventHead& event_head = head(event);
   replay_base_until(event_head.ts_ns);
+  switch_off_until(event_head.ts_ns);
   ++out_.counters_.events;
   // Behind the window's end only how calls returned is of use: other CPUs' events may be missing there already.
   if (event_head.ts_ns > out_.end_ns_) {
@@ -56,10 +58,12 @@ std::uint32_t TimelineBuilder::add(const BlockRequest& request) {
 
 Timeline TimelineBuilder::finish() && {
   replay_base_until(~0ULL);
+  switch_off_until(out_.end_ns_);
   for (const kf_task& task : facts_.tasks) learn_from_dump_snapshot(task);
   name_stoppers();
   doubt_hidden_threads();
   out_.losses_.seal();
+  doubt_unlisted_threads();
   doubt_no_wakes();
   doubt_undecided_sleeps();
   out_.threads_ = std::move(threads_).take();
@@ -75,6 +79,23 @@ void TimelineBuilder::doubt_hidden_threads() {
     const bool came_last = !threads_[id].intervals.empty() && open(id).begin_ns == cpus_[cpu].last_ns;
     const bool listed = std::ranges::count(facts_.tasks, threads_[id].tid, &kf_task::tid) != 0;
     if (came_last && !listed) note_unreported_loss(cpu, cpus_[cpu].last_ns, out_.end_ns_);
+  }
+}
+
+// Who was there when the snapshot began and is not in it has ended, and nobody saw it: so since its last switch-out
+// events are missing, and the wait that it seems to be in is over.
+void TimelineBuilder::doubt_unlisted_threads() {
+  std::vector<bool> listed(threads_.size());
+  std::uint64_t snapshot_ns = facts_.tasks.empty() ? 0 : ~0ULL;
+  for (const kf_task& task : facts_.tasks) {
+    snapshot_ns = std::min<std::uint64_t>(snapshot_ns, task.ts_ns);
+    const ThreadId id = threads_.find(task.tid);
+    if (id != kNoThread && threads_[id].start_ns == task.start_ns) listed[id] = true;
+  }
+  for (ThreadId id = 0; id < listed.size(); ++id) {
+    if (listed[id] || threads_[id].intervals.empty() || state(id).exiting || open(id).state == State::kExited) continue;
+    const std::uint64_t since_ns = open(id).begin_ns;
+    if (since_ns < snapshot_ns && out_.losses_.any_in(since_ns, out_.end_ns_)) forget_since_last_switch_out(id);
   }
 }
 
@@ -181,6 +202,15 @@ void TimelineBuilder::on(const LossEvent& event) {
   if (cpu.hole_ns == 0) cpu.hole_ns = std::max<std::uint64_t>(event.from_ns, 1);
 }
 
+// A CPU that has gone offline runs nobody; whom it ran last is not known.
+void TimelineBuilder::switch_off_until(std::uint64_t ts_ns) {
+  for (; !offline_.empty() && offline_.back().to_ns <= ts_ns; offline_.pop_back()) {
+    const auto cpu = static_cast<std::uint16_t>(offline_.back().lane);
+    if (cpu_state(cpu).known) cpus_[cpu].hole_ns = std::max<std::uint64_t>(cpus_[cpu].last_ns, 1);
+    observe_current({offline_.back().to_ns, 0, cpu, false});
+  }
+}
+
 // Every event names the task its CPU runs, so a missing switch shows at the next event of any kind.
 void TimelineBuilder::observe_current(const EventHead& head) {
   CpuState& cpu = cpu_state(head.cpu);
@@ -234,7 +264,8 @@ void TimelineBuilder::missed_switch(std::uint16_t cpu, std::uint32_t tid, std::u
   ++out_.counters_.misfits;
   auto& row = out_.occupancy_[cpu];
   std::uint64_t since_ns = cpus_[cpu].hole_ns != 0 ? cpus_[cpu].hole_ns : cpus_[cpu].last_ns;
-  since_ns = std::clamp(since_ns, row.empty() ? std::min(out_.begin_ns_, ts_ns) : row.back().begin_ns, ts_ns);
+  // no std::clamp: with times out of order, as damaged files have them, the row may have begun after ts_ns
+  since_ns = std::min(std::max(since_ns, row.empty() ? out_.begin_ns_ : row.back().begin_ns), ts_ns);
   if (cpus_[cpu].hole_ns == 0) note_unreported_loss(cpu, since_ns, ts_ns);
   displace(cpu, kNoThread, since_ns);
   occupy(cpu, kNoThread, since_ns);

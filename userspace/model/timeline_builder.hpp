@@ -116,6 +116,7 @@ class TimelineBuilder {
   void on(const UnknownEvent& event) { observe_current(event); }
 
   void replay_base_until(std::uint64_t ts_ns);
+  void switch_off_until(std::uint64_t ts_ns);
   void replay(const BaseFact& fact);
   void replay_fork(const kf_base_task& task);
   void replay_switch_out(const kf_base_task& task);
@@ -158,6 +159,7 @@ class TimelineBuilder {
   void forget_since_last_switch_out(ThreadId id);
   void doubt_no_wakes();
   void doubt_hidden_threads();
+  void doubt_unlisted_threads();
   void doubt_undecided_sleeps();
   void end_life(ThreadId id, std::uint64_t ts_ns);
 
@@ -175,6 +177,7 @@ class TimelineBuilder {
   std::vector<ThreadState> states_;
   std::vector<CpuState> cpus_;
   std::vector<BaseFact> base_;
+  std::vector<kf_loss> offline_;  // CPUs' ways offline that are yet to come, the first one last
   std::size_t next_base_ = 0;
   struct NoWake {
     ThreadId thread;

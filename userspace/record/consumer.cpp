@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <csignal>
 #include <ctime>
+#include <latch>
 
 #include "base/errors.hpp"
 #include "base/log.hpp"
@@ -106,8 +107,14 @@ Result<> Consumer::start(const Rings& rings) {
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::thread([this] { run(); });
+  std::latch set_up(1);
+  thread_ = std::thread([this, &set_up] {
+    begin();
+    set_up.count_down();
+    run();
+  });
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  set_up.wait();
   return {};
 }
 
@@ -135,10 +142,15 @@ nanoseconds Consumer::next_poll(std::uint64_t bytes, nanoseconds since) const {
   return std::clamp(nanoseconds(static_cast<std::int64_t>(std::min(fill_time_ns, 1e12))), kShortestPoll, kLongestPoll);
 }
 
-void Consumer::run() {
+void Consumer::begin() {
   pthread_setname_np(pthread_self(), "kflight-consume");
-  if (setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), kNice))
+  const auto self = static_cast<id_t>(syscall(SYS_gettid));
+  if (getpriority(PRIO_PROCESS, self) > kNice && setpriority(PRIO_PROCESS, self, kNice))
     log_debug("consumer keeps its normal priority: {}", errno_text(errno));
+  if (handlers_.on_start) handlers_.on_start();
+}
+
+void Consumer::run() {
   auto polled_at = Clock::now();
   auto poll_at = polled_at + kShortestPoll;
   auto tick_at = polled_at;

@@ -28,6 +28,7 @@ namespace kflight::record {
 class Consumer {
  public:
   struct Handlers {  // all called on the consumer's thread; must not throw
+    std::function<void()> on_start;  // first, before start() returns
     std::function<void(const void* chunk, std::size_t bytes)> on_chunk;
     std::function<void(const kf_ctl&)> on_control;
     std::function<void(const void* record, std::size_t bytes)> on_stack;  // a kf_stack and its words
@@ -73,6 +74,7 @@ class Consumer {
   static int on_control(void* self, void* data, std::size_t bytes);
   static int on_stack(void* self, void* data, std::size_t bytes);
 
+  void begin();
   void run();
   void consume_all();
   void consume_to_producers();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "record/control_socket.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -16,7 +17,9 @@
 #include <optional>
 
 #include "base/errors.hpp"
+#include "base/log.hpp"
 #include "record/control_mailbox.hpp"
+#include "record/privileges.hpp"
 
 namespace kflight::record {
 
@@ -94,8 +97,15 @@ class Server {
     return static_cast<int>(std::max<std::int64_t>(0, left.count()));
   }
 
+  // When descriptors have run out, the spare one is given up for a moment to turn the client away: otherwise it would
+  // stay in the queue, and poll would report it again and again.
   void accept_client() {
     UniqueFd fd{::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)};
+    if (!fd && (errno == EMFILE || errno == ENFILE)) {
+      spare_.reset();
+      ::close(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+      spare_ = open_spare();
+    }
     if (!fd) return;
     Client client{.fd = std::move(fd), .id = ++last_id_, .deadline = Clock::now() + kClientPatience};
     if (!may_ask(client.fd.get())) return refuse(client, "only root and the user who runs the recorder may control it");
@@ -155,7 +165,10 @@ class Server {
     while (!clients_.empty()) step(false);
   }
 
+  static UniqueFd open_spare() { return UniqueFd{::open("/dev/null", O_RDONLY | O_CLOEXEC)}; }
+
   UniqueFd socket_;
+  UniqueFd spare_ = open_spare();
   std::shared_ptr<ControlMailbox> mailbox_;
   ControlServer::Handler handler_;
   std::vector<Client> clients_;
@@ -183,12 +196,15 @@ Result<UniqueFd> listen_at(const std::string& path) {
   return fd;
 }
 
-// Signals are for the main thread.
+// Signals are for the main thread. What serves strangers needs no privilege at all.
 std::thread start_thread(std::unique_ptr<Server> server) {
   sigset_t all, before;
   ::sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  std::thread thread([server = std::move(server)] { server->run(); });
+  std::thread thread([server = std::move(server)] {
+    if (auto given_up = keep_only_capabilities(0); !given_up) log_debug("{}", given_up.error().what);
+    server->run();
+  });
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   return thread;
 }
@@ -209,23 +225,32 @@ Result<std::unique_ptr<ControlServer>> ControlServer::start(const std::string& n
   KF_TRY_ASSIGN(auto lock, NameLock::acquire(name));
   const auto path = control_socket_path(name);
   KF_TRY_ASSIGN(auto socket, listen_at(path));
+  struct stat made {};
+  if (::lstat(path.c_str(), &made) != 0) return errno_error(errno, fmt::format("cannot find the socket '{}' again", path));
   auto mailbox = std::make_shared<ControlMailbox>();
   if (!mailbox->usable()) return errno_error(errno, "cannot create an eventfd for the control socket");
   return std::unique_ptr<ControlServer>(
-      new ControlServer(std::move(lock), std::move(socket), path, std::move(mailbox), std::move(handler)));
+      new ControlServer(std::move(lock), std::move(socket), path, {made.st_dev, made.st_ino}, std::move(mailbox),
+                        std::move(handler)));
 }
 
-ControlServer::ControlServer(NameLock lock, UniqueFd socket, std::string path, std::shared_ptr<ControlMailbox> mailbox,
-                             Handler handler)
+ControlServer::ControlServer(NameLock lock, UniqueFd socket, std::string path, FileId file,
+                             std::shared_ptr<ControlMailbox> mailbox, Handler handler)
     : lock_(std::move(lock)),
       path_(std::move(path)),
+      file_(file),
       mailbox_(std::move(mailbox)),
       thread_(start_thread(std::make_unique<Server>(std::move(socket), mailbox_, std::move(handler)))) {}
 
 ControlServer::~ControlServer() {
   mailbox_->close();
   thread_.join();
-  ::unlink(path_.c_str());
+  if (reachable()) ::unlink(path_.c_str());
+}
+
+bool ControlServer::reachable() const noexcept {
+  struct stat found {};
+  return ::lstat(path_.c_str(), &found) == 0 && found.st_dev == file_.device && found.st_ino == file_.inode;
 }
 
 }  // namespace kflight::record

@@ -5,6 +5,8 @@
 // client holds up neither the others nor the recorder. Only root and the recorder's own user are answered.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -45,19 +47,27 @@ class ControlServer {
 
   // Claims the name (kBusy when a living recorder has it; what a dead one left is replaced) and starts to serve.
   static Result<std::unique_ptr<ControlServer>> start(const std::string& name, Handler handler);
-  // Answers that are on their way get half a second to leave; removes the socket.
+  // Answers that are on their way get half a second to leave; removes the socket, unless it is another's by now.
   ~ControlServer();
   ControlServer(const ControlServer&) = delete;
   ControlServer& operator=(const ControlServer&) = delete;
 
   const std::string& path() const noexcept { return path_; }
+  // False when somebody removed the socket's file, or put another in its place: no client finds us any more.
+  bool reachable() const noexcept;
 
  private:
-  ControlServer(NameLock lock, UniqueFd socket, std::string path, std::shared_ptr<ControlMailbox> mailbox,
+  // The file that bind() made.
+  struct FileId {
+    dev_t device = 0;
+    ino_t inode = 0;
+  };
+  ControlServer(NameLock lock, UniqueFd socket, std::string path, FileId file, std::shared_ptr<ControlMailbox> mailbox,
                 Handler handler);
 
   NameLock lock_;
   std::string path_;
+  FileId file_;
   std::shared_ptr<ControlMailbox> mailbox_;
   std::thread thread_;
 };

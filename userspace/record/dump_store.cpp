@@ -14,6 +14,7 @@
 #include <filesystem>
 
 #include "base/errors.hpp"
+#include "base/output_directory.hpp"
 #include "base/sinks.hpp"
 #include "base/unique_fd.hpp"
 
@@ -55,12 +56,9 @@ std::string local_time(std::uint64_t realtime_ns) {
 }
 
 Result<> check_directory(const std::string& path) {
-  const auto tried = fmt::format("cannot write dumps to '{}'", path);
-  struct stat status {};
-  if (::stat(path.c_str(), &status) != 0) return errno_error(errno, tried, "create it or name another with -o");
-  if (!S_ISDIR(status.st_mode)) return Error{Errc::kUsage, tried + ": it is not a directory; name one with -o"};
+  KF_TRY(open_output_directory(path));
   if (::faccessat(AT_FDCWD, path.c_str(), W_OK | X_OK, AT_EACCESS) != 0)
-    return errno_error(errno, tried, "make it writable or name another with -o");
+    return errno_error(errno, fmt::format("cannot write dumps to '{}'", path), "make it writable or name another with -o");
   return {};
 }
 

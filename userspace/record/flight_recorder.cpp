@@ -2,7 +2,7 @@
 //
 // The facade: puts loader, consumer, window and triggers together. The consumer's thread hands chunks to the window and
 // judges control records; write_to runs on the caller's thread and reads the window through a snapshot, so that neither
-// waits for the other. A little over 400 lines: the order in which parts come up and go down is one story.
+// waits for the other. About 500 lines: the order in which parts come up, write and go down is one story.
 #include "kflight/flight_recorder.hpp"
 
 #include <fmt/format.h>
@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <deque>
 #include <optional>
 
 #include "base/clocks.hpp"
@@ -26,6 +27,7 @@
 #include "record/kernel_symbols.hpp"
 #include "record/loader.hpp"
 #include "record/loss_watch.hpp"
+#include "record/name_patterns.hpp"
 #include "record/open_calls.hpp"
 #include "record/privileges.hpp"
 #include "record/rate.hpp"
@@ -34,7 +36,9 @@
 #include "record/target_set.hpp"
 #include "record/timer_functions.hpp"
 #include "record/triggers.hpp"
+#include "record/waiting_stacks.hpp"
 #include "record/window.hpp"
+#include "record/window_keeper.hpp"
 
 namespace kflight {
 namespace {
@@ -46,6 +50,16 @@ using std::chrono::nanoseconds;
 constexpr std::uint64_t kFlushAgeNs = 100'000'000;
 constexpr std::uint32_t kOpenCallsMax = 16384;
 constexpr nanoseconds kHousekeeping = std::chrono::seconds(1);
+constexpr int kStateZstdLevel = -10;  // written every second and seldom read: what costs least
+constexpr std::size_t kMostTargetsTold = 1024;  // in a dump's metadata: the latest
+
+// No rule and no record is about shorter calls.
+kf_u64 quick_ns(const kf_config& wire) {
+  if (wire.syscalls != KF_SYSCALLS_SLOW) return 0;
+  kf_u64 least = wire.slow_floor_ns;
+  for (std::uint32_t i = 0; i < wire.n_rules; ++i) least = std::min(least, wire.rules[i].min_ns);
+  return least;
+}
 
 std::uint32_t wire_mode(Syscalls syscalls) {
   switch (syscalls) {
@@ -81,10 +95,12 @@ struct FlightRecorder::Impl {
   std::unique_ptr<Window> window;
   std::unique_ptr<Consumer> consumer;
   std::optional<StackKeeper> stacks;  // nothing: none are taken
+  std::optional<WindowKeeper> keeper;  // nothing: the window is lost with this process
 
   // Consumer's thread only.
   std::optional<InflightScan> inflight;
   Clock::time_point housekeeping_at{};
+  std::uint64_t control_lost = 0;  // when last looked at
 
   std::atomic<std::uint64_t> triggers_fired{0};
   std::atomic<std::uint64_t> dumps_written{0};
@@ -95,27 +111,32 @@ struct FlightRecorder::Impl {
   mutable Mutex write_mutex;       // held by the one running write_to
   KernelSymbols kernel_symbols KF_GUARDED_BY(write_mutex);
   mutable Mutex targets_mutex;
-  std::vector<ProcessInfo> targets KF_GUARDED_BY(targets_mutex);
+  std::deque<ProcessInfo> targets KF_GUARDED_BY(targets_mutex);
 
   Result<> compile_triggers();
   Stacks chosen_stacks() const;
+  nanoseconds chosen_stack_wait() const;
   kf_config make_config() const;
-  Result<> add_targets(std::span<const kf_task> tasks);
-  Result<> add_target(std::uint32_t tgid);
+  Result<> add_targets(const kf_name_matcher& names, std::span<const kf_task> tasks);
+  void note_target(std::uint32_t tgid);
+  Result<> make_window();
+  Result<> save_state();
   Result<> bring_up();
   void tear_down() noexcept;
 
   void on_control(const kf_ctl& record);
-  void on_new_name(const kf_ctl& record);
   void scan_inflight();
   void look_for_losses();
+  void look_for_missed_exits(const kf_counters& counters);
   nanoseconds on_tick();
   void fire(Cause cause);
 
   DumpMeta describe(const Cause& cause, const WindowInfo& window_info, std::uint64_t end_ns) const;
   LossInfo loss_info() const;
   OwnCost own_cost() const;
-  Result<std::uint64_t> write(ByteSink& sink, const Cause& cause);
+  Result<> write_known(dump::DumpWriter& writer, const DumpMeta& meta, const WindowSnapshot& snapshot,
+                       const std::vector<std::uint32_t>& silent_cpus = {});
+  Result<std::uint64_t> write(ByteSink& sink, const Cause& cause) KF_REQUIRES(write_mutex);
 };
 
 Result<> FlightRecorder::Impl::compile_triggers() {
@@ -136,6 +157,14 @@ Stacks FlightRecorder::Impl::chosen_stacks() const {
   return config.target.everyone ? Stacks::kNone : Stacks::kBlocked;
 }
 
+// Waits much shorter than what is looked for explain nothing.
+nanoseconds FlightRecorder::Impl::chosen_stack_wait() const {
+  if (chosen_stacks() == Stacks::kNone) return nanoseconds::zero();
+  if (config.probes.stack_wait) return *config.probes.stack_wait;
+  constexpr nanoseconds kMost = std::chrono::milliseconds(5);
+  return std::clamp<nanoseconds>(triggers->shortest().value_or(kMost * 10) / 10, std::chrono::microseconds(10), kMost);
+}
+
 kf_config FlightRecorder::Impl::make_config() const {
   kf_config wire{};
   wire.everyone = config.target.everyone;
@@ -148,40 +177,64 @@ kf_config FlightRecorder::Impl::make_config() const {
   wire.slow_floor_ns = static_cast<std::uint64_t>(config.probes.slow_floor.count());
   for (std::uint32_t nr = 0; nr < KF_SYS_TABLE; ++nr) wire.sys_args[nr] = dump::args_class(nr);
   wire.stacks = wire_mode(chosen_stacks());
+  wire.stack_wait_ns = static_cast<std::uint64_t>(chosen_stack_wait().count());
   wire.sample_hz = config.probes.sample_hz;
   wire.causes = config.probes.causes;
   if (wire.causes) std::ranges::copy(timer_functions(), wire.timer_functions);
   triggers->fill(wire);
+  wire.quick_ns = quick_ns(wire);
   return wire;
 }
 
-Result<> FlightRecorder::Impl::add_target(std::uint32_t tgid) {
-  KF_TRY(loader->add_target(tgid));
-  if (stacks) stacks->on_target(tgid);
+// For dumps; the kernel side knows it already.
+void FlightRecorder::Impl::note_target(std::uint32_t tgid) {
+  std::string executable = executable_of(tgid);
   MutexLock lock(targets_mutex);
-  if (std::none_of(targets.begin(), targets.end(), [&](const ProcessInfo& known) { return known.tgid == tgid; }))
-    targets.push_back({tgid, executable_of(tgid)});
+  const auto known = std::ranges::find(targets, tgid, &ProcessInfo::tgid);
+  if (known != targets.end()) targets.erase(known);
+  if (targets.size() == kMostTargetsTold) targets.pop_front();
+  targets.push_back({tgid, std::move(executable)});
+}
+
+Result<> FlightRecorder::Impl::add_targets(const kf_name_matcher& names, std::span<const kf_task> tasks) {
+  KF_TRY_ASSIGN(const std::vector<std::uint32_t> tgids, resolve_targets(config.target, names, tasks));
+  for (const std::uint32_t tgid : tgids) {
+    KF_TRY(loader->add_target(tgid));
+    if (stacks) stacks->on_target(tgid);
+    note_target(tgid);
+  }
   return {};
 }
 
-Result<> FlightRecorder::Impl::add_targets(std::span<const kf_task> tasks) {
-  KF_TRY_ASSIGN(const std::vector<std::uint32_t> tgids, resolve_targets(config.target, tasks));
-  for (const std::uint32_t tgid : tgids) KF_TRY(add_target(tgid));
+Result<> FlightRecorder::Impl::make_window() {
+  Window::Options options{.max_bytes = config.max_bytes, .min_age = config.min_age, .file = config.window_file};
+  auto made = Window::create(options);
+  if (!made && !options.file.empty() && made.error().code != Errc::kUsage) {
+    log_warn("{}; the window will be lost if the recorder is killed", made.error().what);
+    options.file.clear();
+    made = Window::create(options);
+  }
+  KF_TRY_ASSIGN(window, std::move(made));
   return {};
 }
 
 Result<> FlightRecorder::Impl::bring_up() {
   KF_TRY(compile_triggers());
+  KF_TRY(require_host_clock());
   // A target that does not exist is the likeliest mistake: say so before anything is loaded.
   for (const std::uint32_t pid : config.target.pids) KF_TRY(process_of(pid));
   const kf_config wire = make_config();
-  KF_TRY_ASSIGN(window, Window::create({.max_bytes = config.max_bytes, .min_age = config.min_age}));
-  KF_TRY_ASSIGN(Loader loaded, Loader::load(wire, config.ring_bytes, kOpenCallsMax));
+  KF_TRY_ASSIGN(const kf_name_matcher names, compile_name_patterns(config.target.comm_globs));
+  KF_TRY(make_window());
+  KF_TRY_ASSIGN(KernelCaps caps, read_kernel_caps(config.without));
+  const LoadOptions load{.ring_bytes = config.ring_bytes, .open_calls_max = kOpenCallsMax, .names = names};
+  KF_TRY_ASSIGN(Loader loaded, Loader::load(wire, std::move(caps), load));
   loader.emplace(std::move(loaded));
   if (loader->stack_ring() >= 0) stacks.emplace([this] { loader->resend_stacks(); });
   host = read_host();
-  KF_TRY(add_targets({}));  // by number, before the first event
+  KF_TRY(add_targets(names, {}));  // by number, before the first event
   consumer = std::make_unique<Consumer>(Consumer::Handlers{
+      .on_start = config.on_thread_start,
       .on_chunk =
           [this](const void* chunk, std::size_t bytes) {
             if (bytes >= sizeof(kf_chunk)) losses.see(*static_cast<const kf_chunk*>(chunk));
@@ -198,24 +251,30 @@ Result<> FlightRecorder::Impl::bring_up() {
   started_ns = boottime_ns();
   cpu_at_start_ns = process_cpu_ns();
   window->begin_at(started_ns);
-  losses.start(started_ns);
+  losses.start(started_ns, wire.sample_hz != 0);
   KF_TRY_ASSIGN(const std::vector<kf_task> tasks, loader->snapshot());
   window->add_snapshot(tasks);
-  KF_TRY(add_targets(tasks));  // by name
+  KF_TRY(add_targets(names, tasks));  // by name
   if (triggers->scan_interval() > nanoseconds::zero()) inflight.emplace(*triggers);
+  if (window->file() != nullptr) {
+    if (auto saved = save_state(); !saved) log_warn("{}; recording goes on", saved.error().what);
+    keeper.emplace([this] { return save_state(); }, config.on_thread_start);
+  }
   return consumer->start({.data = loader->data_rings(),
                           .control = loader->control_ring(),
                           .stacks = loader->stack_ring(),
-                          .bytes = config.ring_bytes});
+                          .bytes = loader->ring_bytes()});
 }
 
 void FlightRecorder::Impl::tear_down() noexcept {
+  keeper.reset();
   if (loader) loader->detach();
   if (consumer) consumer->stop();
   consumer.reset();
   inflight.reset();
   stacks.reset();
   loader.reset();
+  window.reset();  // and with it its file: a recorder that ends in order leaves nothing behind
 }
 
 // ------------------------------------------------------------------ consumer's thread
@@ -223,12 +282,6 @@ void FlightRecorder::Impl::tear_down() noexcept {
 void FlightRecorder::Impl::fire(Cause cause) {
   triggers_fired.fetch_add(1 + cause.merged, std::memory_order_relaxed);
   if (config.on_trigger) config.on_trigger(cause);
-}
-
-void FlightRecorder::Impl::on_new_name(const kf_ctl& record) {
-  const std::string_view comm(record.comm, ::strnlen(record.comm, sizeof record.comm));
-  if (!matches_any(config.target.comm_globs, comm)) return;
-  if (auto added = add_target(record.tgid); !added) log_warn("{}", added.error().what);
 }
 
 void FlightRecorder::Impl::on_control(const kf_ctl& record) {
@@ -247,13 +300,13 @@ void FlightRecorder::Impl::on_control(const kf_ctl& record) {
       if (config.on_target_exit)
         config.on_target_exit(record.tgid, static_cast<std::uint32_t>(record.ret), loader->targets().size());
       return;
-    case KF_CTL_EXEC: return on_new_name(record);
-    case KF_CTL_FORK: {
+    case KF_CTL_EXEC:
+      if (stacks) stacks->on_target(record.tgid);
+      return note_target(record.tgid);
+    case KF_CTL_FORK:
       if (stacks) stacks->on_fork(record.tgid, static_cast<std::uint32_t>(record.args[0]));
-      MutexLock lock(targets_mutex);
-      if (targets.size() < 1024) targets.push_back({record.tgid, executable_of(record.tgid)});
-      return;
-    }
+      return note_target(record.tgid);
+    case KF_CTL_CPU: return losses.on_hotplug(record);
     default: return;
   }
 }
@@ -272,10 +325,17 @@ void FlightRecorder::Impl::scan_inflight() {
   }
 }
 
+// Of records the control ring had no room for, one may have been the end of the last target.
+void FlightRecorder::Impl::look_for_missed_exits(const kf_counters& counters) {
+  if (std::exchange(control_lost, counters.control_lost) == counters.control_lost) return;
+  if (config.on_target_exit && !config.target.everyone && loader->targets().empty()) config.on_target_exit(0, 0, 0);
+}
+
 void FlightRecorder::Impl::look_for_losses() {
   kf_counters counters = loader->counters();
   if (stacks) counters.stacks_lost += stacks->lost();
   losses.look(boottime_ns(), loader->recursion_misses(), loader->capped_events(), counters);
+  look_for_missed_exits(counters);
 }
 
 nanoseconds FlightRecorder::Impl::on_tick() {
@@ -285,6 +345,7 @@ nanoseconds FlightRecorder::Impl::on_tick() {
     look_for_losses();
     if (stacks) stacks->tidy(*window);
     rate.sample(boottime_ns(), window->stats().hits_appended);
+    if (config.on_heartbeat) config.on_heartbeat();
   }
   nanoseconds next = housekeeping_at - now;
   if (inflight) {
@@ -320,41 +381,61 @@ DumpMeta FlightRecorder::Impl::describe(const Cause& cause, const WindowInfo& wi
   meta.losses = loss_info();
   meta.cost = own_cost();
   meta.dump_number = dumps_written.load() + 1;
-  meta.config = recorded_config(config, syscalls, chosen_stacks(), *triggers);
+  meta.config = recorded_config(config, syscalls, chosen_stacks(), chosen_stack_wait(), *triggers);
   meta.config.missing = record::missing_features(loader->caps());
   MutexLock lock(targets_mutex);
-  meta.targets = targets;
+  meta.targets.assign(targets.begin(), targets.end());
   return meta;
 }
 
+// What is known apart from the window's chunks and from what only the running kernel can say.
+Result<> FlightRecorder::Impl::write_known(dump::DumpWriter& writer, const DumpMeta& meta,
+                                           const WindowSnapshot& snapshot,
+                                           const std::vector<std::uint32_t>& silent_cpus) {
+  std::vector<kf_loss> lost = losses.within(snapshot.info.from_ns, meta.window.to_ns, silent_cpus);
+  lost.insert(lost.end(), snapshot.losses.begin(), snapshot.losses.end());
+  KF_TRY(writer.begin(meta.clocks.realtime));
+  KF_TRY(writer.meta(meta));
+  KF_TRY(writer.base(snapshot.base_tasks, snapshot.base_lanes));
+  return writer.losses(lost);
+}
+
+// A dump without chunks, for `kflight recover`. The names of kernel functions it finds out itself.
+Result<> FlightRecorder::Impl::save_state() {
+  return window->file()->save_state([this](ByteSink& sink) -> Result<> {
+    const WindowSnapshot known = window->pin_base();
+    dump::DumpWriter writer(sink, kStateZstdLevel);
+    KF_TRY(write_known(writer, describe({}, known.info, boottime_ns()), known));
+    if (stacks) KF_TRY(stacks->write(writer, known.base_stacks, {}));
+    KF_TRY(writer.finish());
+    return {};
+  });
+}
+
 Result<std::uint64_t> FlightRecorder::Impl::write(ByteSink& sink, const Cause& cause) {
+  KF_TRY_ASSIGN(const std::vector<kf_waiter> waiters, loader->waiters());
+  std::vector<WaitingStack> waiting = read_waiting_stacks(waiters, loader->stack_frames_max());
   // The snapshot first: every switch it counts is then in the window, and its own times say where to stop counting.
   KF_TRY_ASSIGN(std::vector<kf_task> tasks, loader->snapshot());
+  waiting = still_waiting(std::move(waiting), tasks);
   // Before the window ends: a wait that goes on until then is certainly on what its descriptor is now.
   FdLinks links;
   links.add(cause);
   links.add(tasks);
   const std::uint64_t end_ns = boottime_ns();
-  KF_TRY_ASSIGN(const std::uint32_t stayed_busy, loader->flush());
-  if (stayed_busy) log_warn("the newest events of {} CPUs could not be flushed into the dump", stayed_busy);
+  KF_TRY_ASSIGN(const std::vector<std::uint32_t> silent_cpus, loader->flush());
   consumer->drain();
   WindowSnapshot snapshot = window->pin();
   const std::vector<kf_open_call> calls = open_calls(*loader, tasks);
 
-  std::vector<kf_loss> lost = losses.within(snapshot.info.from_ns);
-  lost.insert(lost.end(), snapshot.losses.begin(), snapshot.losses.end());
-  const DumpMeta meta = describe(cause, snapshot.info, end_ns);
   dump::DumpWriter writer(sink);
-  KF_TRY(writer.begin(meta.clocks.realtime));
+  KF_TRY(write_known(writer, describe(cause, snapshot.info, end_ns), snapshot, silent_cpus));
   KF_TRY(writer.schema(dump::schema_json()));
-  KF_TRY(writer.meta(meta));
   KF_TRY(writer.tasks(tasks));
-  KF_TRY(writer.base(snapshot.base_tasks, snapshot.base_lanes));
   KF_TRY(writer.open_calls(calls));
-  KF_TRY(writer.losses(lost));
   std::vector<std::uint64_t> kernel_addresses = loader->work_functions();
   if (stacks) {
-    KF_TRY_ASSIGN(const auto of_stacks, stacks->write(writer, snapshot.base_stacks));
+    KF_TRY_ASSIGN(const auto of_stacks, stacks->write(writer, snapshot.base_stacks, waiting));
     kernel_addresses.insert(kernel_addresses.end(), of_stacks.begin(), of_stacks.end());
   }
   KF_TRY(writer.kernel_symbols(kernel_symbols.of(kernel_addresses)));
@@ -420,6 +501,7 @@ RecorderStats FlightRecorder::stats() const {
   stats.events_evicted = window.events_evicted;
   stats.chunks_seen = window.chunks_appended + window.chunks_dropped;
   stats.events_per_second = impl_->rate.per_second();
+  if (const WindowFile* file = impl_->window->file()) stats.window_file = file->path();
   stats.targets_alive = impl_->config.target.everyone ? 0 : impl_->loader->targets().size();
   return stats;
 }

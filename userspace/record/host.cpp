@@ -51,6 +51,20 @@ HostInfo read_host() {
   return host;
 }
 
+Result<> require_host_clock() {
+  std::ifstream file("/proc/self/timens_offsets");  // since Linux 5.5, "boottime SECONDS NANOSECONDS"
+  std::string clock;
+  std::int64_t seconds = 0, nanos = 0;
+  while (file >> clock >> seconds >> nanos) {
+    if (clock == "boottime" && (seconds != 0 || nanos != 0))
+      return Error{Errc::kUnsupported,
+                   fmt::format("kflight runs in a time namespace: its boot time is {}.{:09} s ahead of the kernel's, and "
+                               "events would not fit it; run it in the host's (nsenter -t 1 -T)",
+                               seconds, nanos)};
+  }
+  return {};
+}
+
 std::uint64_t process_cpu_ns() {
   rusage usage{};
   if (getrusage(RUSAGE_SELF, &usage) != 0) return 0;

@@ -10,6 +10,9 @@ namespace kflight::record {
 
 HostInfo read_host();
 
+// kUnsupported in a time namespace whose boot time is not the kernel's, which is that of all events.
+Result<> require_host_clock();
+
 // User and system time of this process so far, ns.
 std::uint64_t process_cpu_ns();
 

@@ -13,8 +13,12 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <charconv>
+#include <cstdarg>
+#include <cstdio>
 #include <cstring>
 #include <fstream>
+#include <numeric>
 #include <string_view>
 
 #include "base/errors.hpp"
@@ -22,24 +26,45 @@
 #include "base/mapping.hpp"
 #include "base/unique_fd.hpp"
 #include "kflight_bpf.skel.h"
+#include "record/bpf_object.hpp"
+#include "record/descriptor_limit.hpp"
 #include "record/probes.hpp"
 
 namespace kflight::record {
 namespace {
 
 constexpr std::uint32_t kCpusPerRing = 16;
+constexpr std::uint32_t kOtherDescriptors = 512;  // programs, maps and links, the control socket and dumps: about 150
 constexpr int kFlushTries = 100;  // a batch is busy for well under a microsecond
 
-// The last lines libbpf printed, for the error message of a failed load. Loading is single-threaded.
+// The end of what libbpf printed, for the error message of a failed load: the verifier gives its reason last. Loading is
+// single-threaded.
 thread_local std::string libbpf_words;
 
 int collect_libbpf_words(libbpf_print_level level, const char* format, va_list args) {
-  char line[512];
-  std::vsnprintf(line, sizeof line, format, args);
+  constexpr std::size_t kMost = 3000;
   if (level == LIBBPF_DEBUG) return 0;
-  log_debug("libbpf: {}", std::string_view(line, std::strcspn(line, "\n")));
-  if (libbpf_words.size() < 2000) libbpf_words += line;
+  va_list again;
+  va_copy(again, args);
+  const int length = std::vsnprintf(nullptr, 0, format, again);
+  va_end(again);
+  if (length < 0) return 0;
+  std::string text(static_cast<std::size_t>(length) + 1, '\0');
+  std::vsnprintf(text.data(), text.size(), format, args);
+  text.pop_back();
+  log_debug("libbpf: {}", std::string_view(text).substr(0, text.find('\n')));
+  libbpf_words += text;
+  if (libbpf_words.size() > kMost) libbpf_words.erase(0, libbpf_words.find('\n', libbpf_words.size() - kMost) + 1);
   return 0;
+}
+
+// "... processed 1234 insns (limit 1000000) ...", in a program's log.
+std::uint64_t processed_instructions(std::string_view log) {
+  constexpr std::string_view kWord = "processed ";
+  const std::size_t at = log.rfind(kWord);
+  std::uint64_t count = 0;
+  if (at != log.npos) std::from_chars(log.data() + at + kWord.size(), log.data() + log.size(), count);
+  return count;
 }
 
 std::string missing_privilege() {
@@ -49,14 +74,15 @@ std::string missing_privilege() {
 }
 
 Error load_error(int error, std::string_view tried) {
-  if (error == EPERM || error == EACCES)
+  const bool refused_by_verifier = libbpf_words.find("\nprocessed ") != libbpf_words.npos;
+  if ((error == EPERM || error == EACCES) && !refused_by_verifier)
     return {Errc::kPermission, fmt::format("{}: {}; {}", tried, errno_text(error), missing_privilege())};
   std::string words = libbpf_words.empty() ? "" : fmt::format("\n{}", libbpf_words);
   return {Errc::kUnsupported, fmt::format("{}: {}; `kflight doctor` shows what this kernel lacks{}", tried,
                                           errno_text(error), words)};
 }
 
-// One slot per possible thread id where that is cheap (16 bytes each), else 64 Ki of them.
+// One slot per possible thread id where that is cheap (40 bytes each), else 64 Ki of them.
 std::uint32_t parked_slots() {
   std::ifstream file("/proc/sys/kernel/pid_max");
   std::uint64_t pid_max = 0;
@@ -109,24 +135,25 @@ std::uint32_t possible_cpus() {
 }
 
 struct Loader::Impl {
-  struct Destroy {
-    void operator()(kflight_bpf* object) const noexcept { kflight_bpf__destroy(object); }
-  };
   struct DestroyLink {
     void operator()(bpf_link* link) const noexcept { bpf_link__destroy(link); }
   };
   KernelCaps caps;
   kf_config config{};
+  std::uint64_t ring_bytes = 0;
   std::vector<UniqueFd> rings;
   std::vector<int> ring_fds;
   Mapping parked_mapping;  // the array of parked calls, shared with the kernel
   const kf_parked_call* parked = nullptr;
-  std::unique_ptr<kflight_bpf, Destroy> object;
+  BpfObject object;
   std::vector<std::unique_ptr<bpf_link, DestroyLink>> links;
-  std::unique_ptr<bpf_link, DestroyLink> iterator;
+  std::unique_ptr<bpf_link, DestroyLink> iterator, wait_iterator;
+  std::vector<VerifiedProgram> verified;
 
-  Result<> create_rings(std::uint64_t bytes);
+  Result<> create_rings();
+  Result<> place_rings();
   Result<> choose_programs();
+  Result<> load_programs(bool count_instructions);
   Result<> check_pid_namespace() const;
   Result<> learn_regs_offset();
   Result<> map_parked_calls();
@@ -146,15 +173,27 @@ bool wanted(const Probe& probe, const kf_config& config) {
 
 }  // namespace
 
-Result<> Loader::Impl::create_rings(std::uint64_t bytes) {
+Result<> Loader::Impl::create_rings() {
   for (std::uint32_t i = 0; i < config.n_rings; ++i) {
-    UniqueFd ring(bpf_map_create(BPF_MAP_TYPE_RINGBUF, "kf_ring", 0, 0, static_cast<std::uint32_t>(bytes), nullptr));
-    if (!ring) return load_error(errno, fmt::format("creating a BPF ring buffer of {} bytes", bytes));
-    if (bpf_map__update_elem(object->maps.rings, &i, sizeof i, &ring, sizeof(int), BPF_ANY))
-      return load_error(errno, "placing a BPF ring buffer");
+    UniqueFd ring(bpf_map_create(BPF_MAP_TYPE_RINGBUF, "kf_ring", 0, 0, static_cast<std::uint32_t>(ring_bytes), nullptr));
+    if (!ring)
+      return load_error(errno, fmt::format("creating BPF ring buffer {} of {}, of {} bytes", i + 1, config.n_rings, ring_bytes));
     ring_fds.push_back(ring.get());
     rings.push_back(std::move(ring));
   }
+  return place_rings();
+}
+
+// After each update of a map of maps the kernel waits until no program uses what was there before, for milliseconds; a
+// batch waits once. Kernels before 5.19 know no batch here.
+Result<> Loader::Impl::place_rings() {
+  std::vector<std::uint32_t> places(ring_fds.size());
+  std::iota(places.begin(), places.end(), 0);
+  auto count = static_cast<std::uint32_t>(places.size());
+  const int map = bpf_map__fd(object->maps.rings);
+  if (bpf_map_update_batch(map, places.data(), ring_fds.data(), &count, nullptr) == 0) return {};
+  for (const std::uint32_t place : places)
+    if (bpf_map_update_elem(map, &place, &ring_fds[place], BPF_ANY)) return load_error(errno, "placing a BPF ring buffer");
   return {};
 }
 
@@ -168,6 +207,28 @@ Result<> Loader::Impl::choose_programs() {
     bpf_program__set_autoload(program, present && wanted(probe, config));
   }
   bpf_program__set_autoload(object->progs.kf_sample, config.sample_hz != 0);
+  bpf_program__set_autoload(object->progs.kf_wait_iter, config.stack_wait_ns != 0);
+  return {};
+}
+
+Result<> Loader::Impl::load_programs(bool count_instructions) {
+  constexpr std::uint32_t kStatistics = 4;  // BPF_LOG_STATS: the count and nothing else
+  constexpr std::size_t kLogBytes = 4096;
+  std::vector<std::pair<bpf_program*, std::vector<char>>> logs;
+  bpf_program* program = nullptr;
+  if (count_instructions) bpf_object__for_each_program(program, object->obj) {
+    if (!bpf_program__autoload(program)) continue;
+    std::vector<char>& log = logs.emplace_back(program, std::vector<char>(kLogBytes)).second;
+    bpf_program__set_log_level(program, kStatistics);
+    bpf_program__set_log_buf(program, log.data(), log.size());
+  }
+  if (const int error = kflight_bpf__load(object.get()); error) {
+    const auto refused = std::find_if(logs.rbegin(), logs.rend(), [](const auto& log) { return log.second[0] != '\0'; });
+    if (refused != logs.rend()) libbpf_words += refused->second.data();
+    return load_error(-error, "loading the BPF programs");
+  }
+  for (const auto& [loaded, log] : logs)
+    verified.push_back({bpf_program__name(loaded), processed_instructions({log.data(), strnlen(log.data(), log.size())})});
   return {};
 }
 
@@ -217,45 +278,57 @@ Result<> Loader::Impl::map_parked_calls() {
   return {};
 }
 
-Result<Loader> Loader::load(kf_config config, std::uint64_t ring_bytes, std::uint32_t open_calls_max) {
+Result<Loader> Loader::load(kf_config config, KernelCaps caps, const LoadOptions& options) {
   auto impl = std::make_unique<Impl>();
-  KF_TRY_ASSIGN(impl->caps, read_kernel_caps());
+  impl->caps = std::move(caps);
   libbpf_words.clear();
   libbpf_set_print(collect_libbpf_words);
 
-  const std::uint32_t possible = possible_cpus();
-  config.n_rings = (possible + kCpusPerRing - 1) / kCpusPerRing;
+  const std::uint32_t cpus = options.cpus != 0 ? options.cpus : possible_cpus();
+  config.n_rings = (cpus + kCpusPerRing - 1) / kCpusPerRing;
   config.cpus_per_ring = kCpusPerRing;
-  config.wake_bytes = static_cast<std::uint32_t>(ring_bytes / 4);
+  impl->ring_bytes = std::min(options.ring_bytes, std::bit_floor(kMostRingBytes / config.n_rings));
+  config.wake_bytes = static_cast<std::uint32_t>(impl->ring_bytes / 4);
   config.has_prev_state = impl->caps.switch_has_prev_state;
   config.has_task_pt_regs = impl->caps.has_task_pt_regs;
   config.has_preempt_count = impl->caps.has_preempt_count;
   config.preempt_count_delta = impl->caps.preempt_count_delta;
+  config.hardirq_shift = impl->caps.hardirq_shift;
   config.has_current_task = impl->caps.has_current_task && impl->caps.has_rdonly_cast;
   config.current_task_delta = impl->caps.current_task_delta;
   config.has_rdonly_cast = impl->caps.has_rdonly_cast;
+  config.preemptible = impl->caps.preemptible;
+  config.softirqs_are_threads = impl->caps.softirqs_are_threads;
   config.block_has_queue = impl->caps.block_has_queue;
-  config.parked_slots = impl->caps.has_compare_and_swap && config.syscalls != KF_SYSCALLS_OFF ? parked_slots() : 0;
+  config.has_quotas = impl->caps.has_throttled || impl->caps.has_throttle_count;
+  config.has_blocked_on = impl->caps.has_blocked_on;
+  config.has_rt_mutex_owner = impl->caps.has_rt_mutex_owner;
   config.stack_frames = stack_frames();
   if (!impl->caps.has_stacks) config.stacks = KF_STACKS_NONE, config.sample_hz = 0;
+  if (config.stacks == KF_STACKS_NONE) config.stack_wait_ns = 0;
+  const bool parks = config.syscalls != KF_SYSCALLS_OFF || config.stack_wait_ns != 0;
+  config.parked_slots = impl->caps.has_compare_and_swap && parks ? parked_slots() : 0;
   impl->config = config;
+  // Of a clock both the perf event and its link.
+  KF_TRY(allow_descriptors(kOtherDescriptors + config.n_rings + (config.sample_hz ? 2 * online_cpus().size() : 0)));
 
-  impl->object.reset(kflight_bpf__open());
+  impl->object = open_bpf_object(impl->caps.is_old());
   if (!impl->object) return load_error(errno, "opening the BPF object");
   std::memcpy(const_cast<kf_config*>(&impl->object->rodata->config), &config, sizeof config);
+  std::memcpy(const_cast<kf_name_matcher*>(&impl->object->rodata->names), &options.names, sizeof options.names);
   bpf_map__set_max_entries(impl->object->maps.rings, config.n_rings);
-  bpf_map__set_max_entries(impl->object->maps.open_calls, open_calls_max);
+  bpf_map__set_max_entries(impl->object->maps.open_calls, options.open_calls_max);
   bpf_map__set_max_entries(impl->object->maps.parked, std::max(config.parked_slots, 1u));
   if (!takes_stacks(config)) {
     bpf_map__set_max_entries(impl->object->maps.stack_filter, 1);
     bpf_map__set_max_entries(impl->object->maps.stack_ring, static_cast<std::uint32_t>(sysconf(_SC_PAGESIZE)));
   }
   KF_TRY(impl->choose_programs());
-  if (const int error = kflight_bpf__load(impl->object.get()); error) return load_error(-error, "loading the BPF programs");
+  KF_TRY(impl->load_programs(options.count_instructions));
   KF_TRY(impl->check_pid_namespace());
   KF_TRY(impl->learn_regs_offset());
   KF_TRY(impl->map_parked_calls());
-  KF_TRY(impl->create_rings(ring_bytes));
+  KF_TRY(impl->create_rings());
   return Loader(std::move(impl));
 }
 
@@ -268,6 +341,10 @@ Result<> Loader::attach() {
   LIBBPF_OPTS(bpf_iter_attach_opts, options);
   impl_->iterator.reset(bpf_program__attach_iter(impl_->object->progs.kf_task_iter, &options));
   if (!impl_->iterator) return load_error(errno, "attaching the task iterator");
+  if (impl_->config.stack_wait_ns != 0) {
+    impl_->wait_iterator.reset(bpf_program__attach_iter(impl_->object->progs.kf_wait_iter, &options));
+    if (!impl_->wait_iterator) return load_error(errno, "attaching the iterator over waiting threads");
+  }
   for (const Probe& probe : kProbes) {
     bpf_program* program = bpf_object__find_program_by_name(impl_->object->obj, probe.program);
     if (!bpf_program__autoload(program)) continue;
@@ -289,53 +366,77 @@ void Loader::detach() noexcept {
   while (!impl_->links.empty()) impl_->links.pop_back();
 }
 
+const std::vector<VerifiedProgram>& Loader::verified() const noexcept { return impl_->verified; }
+
 const KernelCaps& Loader::caps() const noexcept { return impl_->caps; }
 std::span<const int> Loader::data_rings() const noexcept { return impl_->ring_fds; }
+std::uint64_t Loader::ring_bytes() const noexcept { return impl_->ring_bytes; }
 int Loader::control_ring() const noexcept { return bpf_map__fd(impl_->object->maps.control); }
 int Loader::stack_ring() const noexcept {
   return takes_stacks(impl_->config) ? bpf_map__fd(impl_->object->maps.stack_ring) : -1;
 }
 
+std::uint32_t Loader::stack_frames_max() const noexcept { return impl_->config.stack_frames; }
+
 void Loader::resend_stacks() const noexcept {
   __atomic_add_fetch(&impl_->object->bss->stack_epoch, 1, __ATOMIC_SEQ_CST);
 }
 
-Result<std::uint32_t> Loader::flush() const {
+Result<std::vector<std::uint32_t>> Loader::flush() const {
   const int program = bpf_program__fd(impl_->object->progs.kf_flush);
-  std::uint32_t stayed_busy = 0;
+  std::vector<std::uint32_t> silent;
   for (const std::uint32_t cpu : online_cpus()) {
     LIBBPF_OPTS(bpf_test_run_opts, options, .flags = BPF_F_TEST_RUN_ON_CPU, .cpu = cpu);
     int tries = 0;
     do {
       options.retval = 0;
       if (bpf_prog_test_run_opts(program, &options)) {
-        if (errno == ENXIO) break;  // went offline since we looked
+        if (errno == ENXIO) {  // went offline since we looked
+          options.retval = 1;
+          break;
+        }
         return errno_error(errno, fmt::format("flushing the batch of CPU {}", cpu));
       }
     } while (options.retval == 1 && ++tries < kFlushTries);
-    stayed_busy += options.retval == 1;
+    if (options.retval == 1) silent.push_back(cpu);
   }
-  return stayed_busy;
+  return silent;
 }
 
-Result<std::vector<kf_task>> Loader::snapshot() const {
-  const UniqueFd fd(bpf_iter_create(bpf_link__fd(impl_->iterator.get())));
-  if (!fd) return errno_error(errno, "starting the task snapshot");
-  std::vector<kf_task> tasks;
-  tasks.reserve(1024);
+namespace {
+
+// All that an iterator program writes in one run.
+template <class Record>
+Result<std::vector<Record>> read_all(const bpf_link* iterator, std::string_view what) {
+  const UniqueFd fd(bpf_iter_create(bpf_link__fd(iterator)));
+  if (!fd) return errno_error(errno, fmt::format("starting {}", what));
+  std::vector<Record> records;
+  records.reserve(1024);
   std::size_t have = 0;
   for (;;) {
     // Records can be torn across reads; the vector's bytes are the buffer.
-    const std::size_t want = have + 64 * sizeof(kf_task);
-    tasks.resize((want + sizeof(kf_task) - 1) / sizeof(kf_task));
-    const ssize_t got = ::read(fd.get(), reinterpret_cast<char*>(tasks.data()) + have, tasks.size() * sizeof(kf_task) - have);
+    const std::size_t want = have + 64 * sizeof(Record);
+    records.resize((want + sizeof(Record) - 1) / sizeof(Record));
+    const ssize_t got =
+        ::read(fd.get(), reinterpret_cast<char*>(records.data()) + have, records.size() * sizeof(Record) - have);
     if (got < 0 && (errno == EINTR || errno == EAGAIN)) continue;
-    if (got < 0) return errno_error(errno, "reading the task snapshot");
+    if (got < 0) return errno_error(errno, fmt::format("reading {}", what));
     if (got == 0) break;
     have += static_cast<std::size_t>(got);
   }
-  tasks.resize(have / sizeof(kf_task));
-  return tasks;
+  records.resize(have / sizeof(Record));
+  return records;
+}
+
+}  // namespace
+
+Result<std::vector<kf_task>> Loader::snapshot() const {
+  return read_all<kf_task>(impl_->iterator.get(), "the task snapshot");
+}
+
+Result<std::vector<kf_waiter>> Loader::waiters() const {
+  if (!impl_->wait_iterator) return std::vector<kf_waiter>{};
+  return read_all<kf_waiter>(impl_->wait_iterator.get(), "the list of waiting threads");
 }
 
 Result<> Loader::add_target(std::uint32_t tgid) const {

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "base/log.hpp"
+
 namespace kflight::record {
 namespace {
 
@@ -10,8 +12,9 @@ constexpr std::uint32_t kAnyLane = 0xffffffff;
 
 }  // namespace
 
-void LossWatch::start(std::uint64_t now_ns) {
+void LossWatch::start(std::uint64_t now_ns, bool samples) {
   MutexLock lock(mutex_);
+  samples_ = samples;
   looked_ns_ = now_ns;
 }
 
@@ -25,6 +28,7 @@ void LossWatch::see(const kf_chunk& chunk) noexcept {
   if (chunk.events_before > lane.events_through)
     ring_events_.fetch_add(chunk.events_before - lane.events_through, std::memory_order_relaxed);
   lane.events_through = chunk.events_before + chunk.n_events;
+  lane.last_ns.store(chunk.last_ns, std::memory_order_relaxed);
   // A nested record enters the ring before the chunk it interrupted, so by now all of them should be here.
   const std::uint64_t seen = lane.nested_received + lane.nested_lost;
   if (chunk.nested_before > seen) {
@@ -39,12 +43,40 @@ std::uint64_t LossWatch::merged_since(std::uint64_t merged_total) noexcept {
   return more;
 }
 
+// What a CPU that comes back had left in its batch follows by itself.
+void LossWatch::on_hotplug(const kf_ctl& record) {
+  MutexLock lock(mutex_);
+  const bool comes = record.rules == KF_CPU_COMES;
+  Absence& absence = absent_[record.nr];
+  Step& step = comes ? absence.coming : absence.going;
+  if (record.args[0] == 0) {
+    step = {record.exit_ns, 0};
+  } else if (record.ret != 0) {
+    step = {};
+  } else if (step.from_ns != 0) {  // 0: recording began in the midst of it
+    step.to_ns = record.exit_ns;
+  }
+  if (comes && step.to_ns != 0) {
+    if (const Step& gone = absence.going; gone.from_ns != 0)
+      add({.kind = KF_LOSS_OFFLINE, .lane = record.nr, .from_ns = gone.from_ns, .to_ns = gone.to_ns, .count = 0});
+    add({.kind = KF_LOSS_ONLINE, .lane = record.nr, .from_ns = step.from_ns, .to_ns = step.to_ns, .count = 0});
+    absence = {};
+    if (samples_ && unsampled_.emplace(record.nr, record.exit_ns).second)
+      log_warn("CPU {} is back online; to sample what runs there, start the recorder again", record.nr);
+  }
+  if (absence.going.from_ns == 0 && absence.coming.from_ns == 0) absent_.erase(record.nr);
+}
+
+void LossWatch::add(const kf_loss& loss) {
+  if (entries_.size() == kMostEntries) entries_.erase(entries_.begin());
+  entries_.push_back(loss);
+}
+
 void LossWatch::note(Count& count, std::uint64_t total, std::uint64_t now_ns) {
   if (total <= count.total) return;
   const std::uint64_t more = total - count.total;
   count.total = total;
-  if (entries_.size() == kMostEntries) entries_.erase(entries_.begin());
-  entries_.push_back({.kind = count.kind, .lane = kAnyLane, .from_ns = looked_ns_, .to_ns = now_ns, .count = more});
+  add({.kind = count.kind, .lane = kAnyLane, .from_ns = looked_ns_, .to_ns = now_ns, .count = more});
 }
 
 void LossWatch::look(std::uint64_t now_ns, std::uint64_t recursion_misses, std::uint64_t capped,
@@ -71,11 +103,27 @@ LossInfo LossWatch::totals() const {
   return info;
 }
 
-std::vector<kf_loss> LossWatch::within(std::uint64_t from_ns) const {
+std::vector<kf_loss> LossWatch::within(std::uint64_t from_ns, std::uint64_t to_ns,
+                                       const std::vector<std::uint32_t>& silent) const {
   MutexLock lock(mutex_);
   std::vector<kf_loss> recent;
   std::copy_if(entries_.begin(), entries_.end(), std::back_inserter(recent),
                [&](const kf_loss& loss) { return loss.to_ns >= from_ns; });
+  const auto lose = [&](std::uint32_t kind, std::uint32_t cpu, std::uint64_t from, std::uint64_t to) {
+    if (to >= from_ns) recent.push_back({.kind = kind, .lane = cpu, .from_ns = from, .to_ns = to, .count = 0});
+  };
+  const auto handed_over_until = [&](std::uint32_t cpu) {
+    return cpu < lanes_.size() ? std::max(lanes_[cpu].last_ns.load(std::memory_order_relaxed), from_ns) : from_ns;
+  };
+  for (const auto& [cpu, absence] : absent_) {
+    const auto& [going, coming] = absence;
+    if (going.from_ns != 0)
+      lose(KF_LOSS_OFFLINE, cpu, std::min(going.from_ns, handed_over_until(cpu)), going.to_ns != 0 ? going.to_ns : to_ns);
+    if (coming.from_ns != 0) lose(KF_LOSS_ONLINE, cpu, coming.from_ns, to_ns);
+  }
+  for (const auto& [cpu, since_ns] : unsampled_) lose(KF_LOSS_STACK, cpu, std::max(since_ns, from_ns), to_ns);
+  for (const std::uint32_t cpu : silent)
+    if (!absent_.contains(cpu)) lose(KF_LOSS_UNFLUSHED, cpu, handed_over_until(cpu), to_ns);
   return recent;
 }
 

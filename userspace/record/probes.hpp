@@ -35,6 +35,8 @@ inline constexpr std::array kProbes = {
           "the first wait of a new thread has no beginning"},
     Probe{"kf_sched_migrate_task", "sched_migrate_task", ProbeUse::kAlways, false,
           "moves of waiting threads between CPUs are not seen"},
+    Probe{"kf_cpuhp_enter", "cpuhp_enter", ProbeUse::kAlways, false, "what a CPU on its way offline does last is missing without a word"},
+    Probe{"kf_cpuhp_exit", "cpuhp_exit", ProbeUse::kAlways, false, "what a CPU on its way offline does last is missing without a word"},
     // The first wakings of a recording may lack their cause.
     Probe{"kf_irq_entry", "irq_handler_entry", ProbeUse::kCauses, false, "wakings by devices do not say which"},
     Probe{"kf_irq_exit", "irq_handler_exit", ProbeUse::kCauses, false, "wakings by devices do not say which"},

@@ -36,6 +36,7 @@ const char* text_of(Stacks stacks) {
 }  // namespace
 
 RecordedConfig recorded_config(const FlightRecorderConfig& config, Syscalls syscalls, Stacks stacks,
+                               std::chrono::nanoseconds stack_wait,
                                const TriggerSet& triggers) {
   RecordedConfig c;
   c.kflight_version = KFLIGHT_VERSION;
@@ -52,6 +53,7 @@ RecordedConfig recorded_config(const FlightRecorderConfig& config, Syscalls sysc
   c.min_age_ns = static_cast<std::uint64_t>(config.min_age.count());
   c.max_bytes = config.max_bytes;
   c.slow_floor_ns = static_cast<std::uint64_t>(config.probes.slow_floor.count());
+  c.stack_wait_ns = static_cast<std::uint64_t>(stack_wait.count());
   c.post_ns = static_cast<std::uint64_t>(config.post.count());
   c.cooldown_ns = static_cast<std::uint64_t>(config.cooldown.count());
   return c;

@@ -8,8 +8,9 @@
 
 namespace kflight::record {
 
-// `syscalls` and `stacks` as they were chosen, where the configuration left it open.
+// `syscalls`, `stacks` and `stack_wait` as they were chosen, where the configuration left it open.
 RecordedConfig recorded_config(const FlightRecorderConfig& config, Syscalls syscalls, Stacks stacks,
+                               std::chrono::nanoseconds stack_wait,
                                const TriggerSet& triggers);
 
 }  // namespace kflight::record

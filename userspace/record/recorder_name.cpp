@@ -30,23 +30,6 @@ std::string path_of(std::string_view name, std::string_view suffix) {
   return fmt::format("{}/{}{}", runtime_directory(), name, suffix);
 }
 
-Result<> ensure_runtime_directory(const std::string& path) {
-  constexpr std::string_view kAdvice = "set KFLIGHT_RUNTIME_DIR to a directory that only you can write";
-  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST)
-    return errno_error(errno, fmt::format("cannot create the runtime directory '{}'", path), kAdvice);
-  struct stat status {};
-  if (::stat(path.c_str(), &status) != 0)
-    return errno_error(errno, fmt::format("cannot use the runtime directory '{}'", path), kAdvice);
-  if (!S_ISDIR(status.st_mode))
-    return Error{Errc::kIo,
-                 fmt::format("cannot use the runtime directory '{}': it is not a directory; {}", path, kAdvice)};
-  const bool foreign = status.st_uid != 0 && status.st_uid != ::geteuid();
-  if (foreign || (status.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-    return Error{Errc::kPermission,
-                 fmt::format("cannot use the runtime directory '{}': other users can write to it; {}", path, kAdvice)};
-  return {};
-}
-
 // The PID a lock file holds, as text; "?" when it cannot be told.
 std::string holder_of(int fd) {
   char text[16] = {};
@@ -75,6 +58,19 @@ Result<> write_pid(int fd, const std::string& path) {
 }
 
 }  // namespace
+
+Result<> ensure_private_directory(const std::string& path, std::string_view advice) {
+  const auto tried = fmt::format("cannot use the directory '{}'", path);
+  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST)
+    return errno_error(errno, fmt::format("cannot create the directory '{}'", path), advice);
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) != 0) return errno_error(errno, tried, advice);
+  if (!S_ISDIR(status.st_mode)) return Error{Errc::kIo, fmt::format("{}: it is not a directory; {}", tried, advice)};
+  const bool foreign = status.st_uid != 0 && status.st_uid != ::geteuid();
+  if (foreign || (status.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+    return Error{Errc::kPermission, fmt::format("{}: other users can write to it; {}", tried, advice)};
+  return {};
+}
 
 std::string runtime_directory() {
   const char* directory = std::getenv("KFLIGHT_RUNTIME_DIR");
@@ -105,7 +101,8 @@ std::vector<std::string> recorder_names() {
 
 Result<NameLock> NameLock::acquire(const std::string& name) {
   KF_TRY(check_recorder_name(name));
-  KF_TRY(ensure_runtime_directory(runtime_directory()));
+  KF_TRY(ensure_private_directory(runtime_directory(),
+                                  "set KFLIGHT_RUNTIME_DIR to a directory that only you can write"));
   const auto path = path_of(name, kLockSuffix);
   const auto tried = fmt::format("cannot lock '{}'", path);
   for (int attempt = 0; attempt < kLockAttempts; ++attempt) {
@@ -127,7 +124,7 @@ Result<NameLock> NameLock::acquire(const std::string& name) {
 }
 
 NameLock::~NameLock() {
-  if (fd_) ::unlink(path_.c_str());  // still locked, so nobody else's
+  if (fd_ && still_there(fd_.get(), path_)) ::unlink(path_.c_str());  // else somebody removed it, and it is another's
 }
 
 }  // namespace kflight::record

@@ -15,6 +15,9 @@ namespace kflight::record {
 
 // $KFLIGHT_RUNTIME_DIR, else /run/kflight.
 std::string runtime_directory();
+// Creates it (0700) when there is none. Fails when others than root and this user can write to it, or it is a symbolic
+// link; `advice` says what to do then.
+Result<> ensure_private_directory(const std::string& path, std::string_view advice);
 // Letters, digits, '.', '_' and '-', not starting with '.', at most 64: a name is part of file names.
 Result<> check_recorder_name(std::string_view name_untrusted);
 std::string control_socket_path(std::string_view name);

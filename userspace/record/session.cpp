@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// One loop owns the whole life of a recorder: start, signals, requests, dumps, end. Over 400 lines, because what may happen
+// while something else is going on is only seen in one place.
 #include "record/session.hpp"
 
 #include <fmt/format.h>
@@ -9,6 +12,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <deque>
@@ -24,6 +28,8 @@
 #include "record/dump_store.hpp"
 #include "record/inbox.hpp"
 #include "record/privileges.hpp"
+#include "record/sandbox.hpp"
+#include "record/service_manager.hpp"
 #include "record/session_json.hpp"
 #include "record/trigger_policy.hpp"
 
@@ -34,6 +40,7 @@ using std::chrono::nanoseconds;
 using Clock = std::chrono::steady_clock;
 
 constexpr nanoseconds kStatusPeriod = std::chrono::seconds(1);
+constexpr std::size_t kMostWaitingDumps = 16;  // whoever asks faster than the disk writes is told so
 
 // SIGINT, SIGTERM, SIGUSR1 and SIGCHLD arrive through a descriptor. SIGHUP is ignored: a lost terminal must not end a
 // recording.
@@ -57,6 +64,14 @@ struct DumpJob {
   bool triggered = false;
 };
 
+// What dumps say about the command. Its arguments may be passwords, so they are left out unless wanted.
+std::string command_text(const SessionOptions& options) {
+  if (options.keep_arguments) return fmt::format("{}", fmt::join(options.command, " "));
+  const std::size_t arguments = options.command.size() - 1;
+  return arguments == 0 ? options.command.front()
+                        : fmt::format("{} [{} argument{}]", options.command.front(), arguments, arguments == 1 ? "" : "s");
+}
+
 bool same_call(const kf_ctl& record, const Cause& cause) {
   return cause.call_in_flight && record.tid == cause.tid && record.enter_ns == cause.enter_ns;
 }
@@ -73,10 +88,13 @@ class Session {
 
  private:
   Result<> start();
+  void give_up_privileges();
+  void save_what_was_left();
   void loop();
   void wait_for_something();
   void on_signals();
   void on_timers();
+  void look_for_control_socket();
 
   void on_fired(const Cause& cause);
   void on_returned(const kf_ctl& record);
@@ -97,10 +115,13 @@ class Session {
   TriggerPolicy policy_;
   Inbox inbox_;
   UniqueFd signals_;
+  ServiceManager service_ = ServiceManager::from_environment();
+  std::atomic<bool> said_ready_ = false;  // before that a service manager expects no signs of life
   std::optional<ChildCommand> child_;
   std::unique_ptr<DumpStore> store_;
   std::unique_ptr<FlightRecorder> recorder_;
   std::unique_ptr<ControlServer> control_;
+  bool control_lost_ = false;
   std::uint64_t started_ns_ = 0;
 
   std::optional<Cause> pending_;      // a trigger that waits for its tail
@@ -133,12 +154,14 @@ Result<> Session::start() {
     auto shared = std::make_shared<ControlReply>(std::move(reply));
     inbox_.post([this, request, shared] { on_request(request, std::move(*shared)); });
   }));
+  save_what_was_left();
   FlightRecorderConfig& config = options_.recorder;
+  config.window_file = window_path(options_.name);
   if (!options_.command.empty()) {
     KF_TRY_ASSIGN(ChildCommand child, ChildCommand::prepare(options_.command));
     child_.emplace(std::move(child));
     config.target.pids.push_back(static_cast<std::uint32_t>(child_->pid()));
-    config.command_text = fmt::format("{}", fmt::join(options_.command, " "));
+    config.command_text = command_text(options_);
   }
   config.post = options_.post;
   config.cooldown = options_.cooldown;
@@ -147,8 +170,18 @@ Result<> Session::start() {
   config.on_target_exit = [this](std::uint32_t tgid, std::uint32_t status, std::uint64_t left) {
     inbox_.post([this, tgid, status, left] { on_target_exit(tgid, status, left); });
   };
+  // Not by way of our loop: that may wait for a disk, and a stuck disk must not end the recording of it.
+  config.on_heartbeat = [this] {
+    if (said_ready_) service_.alive();
+  };
+  if (options_.sandbox) {
+    config.on_thread_start = [kept = steady_capabilities()] {
+      if (auto given_up = keep_only_capabilities(kept); !given_up) log_warn("{}", given_up.error().what);
+    };
+  }
   recorder_ = std::make_unique<FlightRecorder>(config);
   KF_TRY(recorder_->start());
+  if (options_.sandbox) give_up_privileges();
   started_ns_ = boottime_ns();
   if (!config.target.everyone && !options_.wait && recorder_->stats().targets_alive == 0)
     return Error{Errc::kNotFound,
@@ -159,9 +192,48 @@ Result<> Session::start() {
   return {};
 }
 
+// Without it the recorder is easier to misuse but records as well: a reason to tell, none to stop. The writer's threads
+// inherit what the main thread has left.
+void Session::give_up_privileges() {
+  auto given_up = keep_only_capabilities(steady_capabilities());
+  if (given_up) given_up = install_syscall_filter(child_ ? child_->pid() : 0);
+  if (!given_up) log_warn("{}; recording goes on with more privileges than it needs", given_up.error().what);
+}
+
+// A window of this name that nobody has locked is of a recorder that was killed. Whatever is wrong with it, it must not
+// keep this one from recording.
+void Session::save_what_was_left() {
+  const std::string path = window_path(options_.name);
+  const auto left = Leftover::open(path);
+  if (!left) {
+    if (left.error().code == Errc::kNotFound) return;
+    log_warn("{}", left.error().what);
+    if (left.error().code == Errc::kDamaged) ::unlink(path.c_str());
+    return;
+  }
+  RecoveryReport report;
+  const auto stored = store_->store("recovered", read_all_clocks().realtime, [&](ByteSink& sink) -> Result<> {
+    KF_TRY_ASSIGN(report.what, write_recovered(*left, sink));
+    return {};
+  });
+  if (!stored && stored.error().code != Errc::kDamaged) {
+    const std::string name = options_.name + ".unsaved";
+    log_warn("cannot save what a killed recorder left behind: {}", stored.error().what);
+    if (left->rename_to(window_path(name))) log_warn("kept it: `kflight recover --name {}` tries again", name);
+    return;
+  }
+  if (const auto removed = left->remove(); !removed) log_warn("{}", removed.error().what);
+  if (!stored) return log_warn("removed what a killed recorder left behind: {}", stored.error().what);
+  report.path = stored->path;
+  report.bytes = stored->bytes;
+  observer_.on_recovered(report);
+}
+
 Result<int> Session::run() {
   KF_TRY(start());
   observer_.on_ready(*recorder_);
+  service_.ready();
+  said_ready_ = true;
   const auto now = Clock::now();
   status_due_ = now + kStatusPeriod;
   if (options_.duration) end_due_ = now + *options_.duration;
@@ -220,7 +292,16 @@ void Session::on_timers() {
   if (now >= status_due_) {
     status_due_ = now + kStatusPeriod;
     observer_.on_second(*recorder_);
+    look_for_control_socket();
   }
+}
+
+void Session::look_for_control_socket() {
+  if (control_lost_ || control_->reachable()) return;
+  control_lost_ = true;
+  log_warn("the control socket '{}' was removed or replaced: recording goes on, but dump, status and stop do not find this "
+           "recorder any more; kill -USR1 {} writes a dump, kill {} ends it",
+           control_->path(), ::getpid(), ::getpid());
 }
 
 // ------------------------------------------------------------------ triggers
@@ -261,6 +342,12 @@ void Session::on_target_exit(std::uint32_t tgid, std::uint32_t status, std::uint
 // ------------------------------------------------------------------ dumps
 
 void Session::dump_now(DumpJob job) {
+  if (!job.triggered && jobs_.size() >= kMostWaitingDumps) {
+    const Error busy{Errc::kBusy, fmt::format("{} dumps are waiting to be written already; try again later", jobs_.size())};
+    observer_.on_dump_failed(busy);
+    if (job.reply) job.reply->send(error_json(busy));
+    return;
+  }
   if (!job.cause.received_ns) job.cause.received_ns = boottime_ns();
   jobs_.push_back(std::move(job));
   start_next_job();
@@ -319,6 +406,7 @@ void Session::end_when_exhausted() {
 void Session::end(std::string why) {
   if (ending_) return;
   ending_ = std::move(why);
+  service_.stopping(*ending_);
   if (pending_) write_pending_trigger();
 }
 

@@ -14,6 +14,7 @@
 
 #include "kflight/flight_recorder.hpp"
 #include "kflight/result.hpp"
+#include "record/recover.hpp"
 
 namespace kflight::record {
 
@@ -28,6 +29,8 @@ struct SessionOptions {
   std::optional<std::chrono::nanoseconds> duration;
   bool wait = false;                 // go on when no target is left
   std::vector<std::string> command;
+  bool keep_arguments = false;       // of the command, in the dumps: they may hold secrets
+  bool sandbox = true;               // give up what is not needed once everything is attached
 };
 
 struct DumpReport {
@@ -37,10 +40,18 @@ struct DumpReport {
   Cause cause;
 };
 
+// Of the window that an earlier recorder of this name left behind when it was killed.
+struct RecoveryReport {
+  std::string path;  // of the dump made of it
+  std::uint64_t bytes = 0;
+  Recovered what;
+};
+
 // What the session tells. Called on the loop's thread.
 class SessionObserver {
  public:
   virtual ~SessionObserver() = default;
+  virtual void on_recovered(const RecoveryReport& report) = 0;  // before on_ready
   virtual void on_ready(const FlightRecorder& recorder) = 0;
   virtual void on_trigger(const Cause& cause, std::chrono::nanoseconds dump_in) = 0;
   virtual void on_dump(const DumpReport& report) = 0;

@@ -40,7 +40,17 @@ std::uint64_t StackKeeper::lost() const {
 }
 
 Result<std::vector<std::uint64_t>> StackKeeper::write(dump::DumpWriter& writer,
-                                                      std::span<const kf_base_stack> base_stacks) {
+                                                      std::span<const kf_base_stack> base_stacks,
+                                                      std::span<const WaitingStack> waiting) {
+  std::vector<kf_base_stack> waits(base_stacks.begin(), base_stacks.end());
+  for (const WaitingStack& stack : waiting) {
+    kf_stack user{};
+    if (!stack.user.empty()) {
+      on_stack(stack.user);
+      std::memcpy(&user, stack.user.data(), sizeof user);
+    }
+    waits.push_back({stack.waiter.tid, 0, stack.waiter.out_ns, stack.waiter.kernel, user.id});
+  }
   dump::RecordBlob stacks, files;
   std::vector<kf_mapping> mappings;
   std::vector<std::uint64_t> addresses;
@@ -53,7 +63,7 @@ Result<std::vector<std::uint64_t>> StackKeeper::write(dump::DumpWriter& writer,
   }
   if (stacks.count() == 0) return addresses;
   KF_TRY(writer.stacks(stacks));
-  KF_TRY(writer.base_stacks(base_stacks));
+  KF_TRY(writer.base_stacks(waits));
   KF_TRY(writer.mappings(mappings, files));
   KF_TRY(writer.vdso(own_vdso()));
   return addresses;

@@ -14,6 +14,7 @@
 #include "dump/writer.hpp"
 #include "record/process_maps.hpp"
 #include "record/stack_store.hpp"
+#include "record/waiting_stacks.hpp"
 #include "record/window.hpp"
 
 namespace kflight::record {
@@ -30,9 +31,10 @@ class StackKeeper {
   void tidy(const Window& window) KF_EXCLUDES(mutex_);
 
   std::uint64_t lost() const KF_EXCLUDES(mutex_);
-  // Returns the addresses in the kernel that the stacks it wrote consist of.
-  Result<std::vector<std::uint64_t>> write(dump::DumpWriter& writer, std::span<const kf_base_stack> base_stacks)
-      KF_EXCLUDES(mutex_);
+  // `base_stacks` of waits since before the window, `waiting` of those that go on at its end. Returns the addresses in the
+  // kernel that the stacks it wrote consist of.
+  Result<std::vector<std::uint64_t>> write(dump::DumpWriter& writer, std::span<const kf_base_stack> base_stacks,
+                                           std::span<const WaitingStack> waiting) KF_EXCLUDES(mutex_);
 
  private:
   static constexpr std::uint64_t kMaxBytes = 16 << 20;

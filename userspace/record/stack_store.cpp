@@ -14,8 +14,7 @@ constexpr std::uint64_t kInFlightNs = 1'000'000'000;  // an event whose stack wa
 template <class T>
 std::vector<T> each_once(std::vector<T> values) {
   std::ranges::sort(values);
-  const auto again = std::ranges::unique(values);
-  values.erase(again.begin(), again.end());
+  values.erase(std::unique(values.begin(), values.end()), values.end());
   return values;
 }
 

@@ -2,7 +2,6 @@
 #include "record/target_set.hpp"
 
 #include <fmt/format.h>
-#include <fnmatch.h>
 
 #include <algorithm>
 #include <fstream>
@@ -47,21 +46,15 @@ Result<std::uint32_t> process_of(std::uint32_t pid) {
   return tgid;
 }
 
-bool matches_any(const std::vector<std::string>& globs, std::string_view comm) {
-  const std::string name(comm);
-  return std::any_of(globs.begin(), globs.end(),
-                     [&](const std::string& glob) { return fnmatch(glob.c_str(), name.c_str(), 0) == 0; });
-}
-
-Result<std::vector<std::uint32_t>> resolve_targets(const Target& target, std::span<const kf_task> tasks) {
+Result<std::vector<std::uint32_t>> resolve_targets(const Target& target, const kf_name_matcher& names,
+                                                   std::span<const kf_task> tasks) {
   std::vector<std::uint32_t> tgids;
   for (const std::uint32_t pid : target.pids) {
     KF_TRY_ASSIGN(const std::uint32_t tgid, process_of(pid));
     tgids.push_back(tgid);
   }
   for (const kf_task& task : tasks) {
-    const std::string_view comm(task.comm, ::strnlen(task.comm, sizeof task.comm));
-    if (task.tid == task.tgid && !(task.flags & KF_TASK_KTHREAD) && matches_any(target.comm_globs, comm))
+    if (task.tid == task.tgid && !(task.flags & KF_TASK_KTHREAD) && kf_name_matches(&names, task.comm))
       tgids.push_back(task.tgid);
   }
   std::sort(tgids.begin(), tgids.end());

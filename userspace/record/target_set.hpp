@@ -5,10 +5,10 @@
 
 #include <cstdint>
 #include <span>
-#include <string_view>
 #include <vector>
 
 #include "kflight/flight_recorder.hpp"
+#include "kflight/name_matcher.h"
 #include "kflight/result.hpp"
 
 namespace kflight::record {
@@ -16,9 +16,8 @@ namespace kflight::record {
 // The process a pid or thread id belongs to. kNotFound when there is none; kUsage for a kernel thread.
 Result<std::uint32_t> process_of(std::uint32_t pid);
 
-bool matches_any(const std::vector<std::string>& globs, std::string_view comm);
-
-// All processes named by the target right now.
-Result<std::vector<std::uint32_t>> resolve_targets(const Target& target, std::span<const kf_task> tasks);
+// All processes the target names right now, by number or by a name among `tasks`.
+Result<std::vector<std::uint32_t>> resolve_targets(const Target& target, const kf_name_matcher& names,
+                                                   std::span<const kf_task> tasks);
 
 }  // namespace kflight::record

@@ -91,6 +91,15 @@ std::optional<std::size_t> TriggerSet::match(const kf_open_call& call, std::uint
   return std::nullopt;
 }
 
+std::optional<std::chrono::nanoseconds> TriggerSet::shortest() const noexcept {
+  std::optional<std::chrono::nanoseconds> shortest;
+  for (const auto& trigger : triggers_) {
+    const std::chrono::nanoseconds bound(static_cast<std::int64_t>(trigger.rule.min_ns));
+    if (bound.count() > 0 && (!shortest || bound < *shortest)) shortest = bound;
+  }
+  return shortest;
+}
+
 std::chrono::nanoseconds TriggerSet::scan_interval() const noexcept {
   constexpr std::chrono::nanoseconds kShortest = std::chrono::milliseconds(5), kLongest = std::chrono::seconds(1);
   std::optional<std::uint64_t> shortest_bound_ns;

@@ -32,6 +32,9 @@ class TriggerSet {
   // Durations are needed, so the target's syscalls must be traced.
   bool need_syscalls() const noexcept { return !triggers_.empty(); }
 
+  // The shortest duration that a trigger asks for; nothing when none asks for any.
+  std::optional<std::chrono::nanoseconds> shortest() const noexcept;
+
   // rules[], n_rules and rules_of_nr[]; the rest stays as it is.
   void fill(kf_config& config) const;
 

@@ -34,7 +34,7 @@ std::span<const kf_u64> words_of(const kf_chunk& chunk) {
 }  // namespace
 
 Result<std::unique_ptr<Window>> Window::create(const Options& options) {
-  KF_TRY_ASSIGN(auto arena, Arena::create(options.max_bytes));
+  KF_TRY_ASSIGN(auto arena, Arena::create(options.max_bytes, options.file));
   return std::unique_ptr<Window>(new Window(options, std::move(arena)));
 }
 
@@ -81,6 +81,7 @@ void Window::append(const void* record, std::size_t bytes) noexcept {
   }
   drops_.end_episode();
   std::memcpy(place, record, size);
+  arena_.commit(nth(count_ - 1), {place, size});
   ++counters_.chunks_appended;
   counters_.events_appended += chunk.n_events;
   counters_.hits_appended += chunk.n_hits;
@@ -92,17 +93,18 @@ void Window::append(const void* record, std::size_t bytes) noexcept {
 
 // Room at the end of the window; null when every segment is held by a dump.
 std::byte* Window::reserve(std::size_t bytes) {
-  const bool fits = count_ > 0 && segments_[nth(count_ - 1)].used + bytes <= arena_.segment_bytes();
+  const auto tail = arena_.bytes_per_chunk();
+  const bool fits = count_ > 0 && last().used + last().tail + bytes + tail <= arena_.segment_bytes();
   if (!fits && !open_segment()) return nullptr;
-  const auto id = nth(count_ - 1);
-  return arena_.segment(id).data() + std::exchange(segments_[id].used, segments_[id].used + bytes);
+  last().tail += tail;
+  return arena_.segment(nth(count_ - 1)).data() + std::exchange(last().used, last().used + bytes);
 }
 
 bool Window::open_segment() {
   while (count_ >= arena_.window_segments() && base_readers_ == 0) evict_first_segment();
   const auto id = arena_.take();
   if (!id) return false;
-  segments_[*id] = {.used = 0, .pins = 0, .in_window = true};
+  segments_[*id] = {.used = 0, .tail = 0, .pins = 0, .in_window = true};
   ring_[(first_ + count_) % ring_.size()] = *id;
   ++count_;
   if (first_segment_done()) leave_first_segment();
@@ -183,21 +185,33 @@ std::vector<kf_base_stack> Window::base_stacks() const {
   return base_.stacks();
 }
 
-WindowSnapshot Window::pin() {
+WindowFile* Window::file() {
+  MutexLock lock(mutex_);
+  return arena_.file();
+}
+
+WindowSnapshot Window::pin() { return pin(Chunks::kWith); }
+WindowSnapshot Window::pin_base() { return pin(Chunks::kWithout); }
+
+void Window::pin_chunks(WindowSnapshot& snapshot) {
+  snapshot.pieces_.reserve(count_);
+  for (std::size_t i = 0; i < count_; ++i) {
+    const auto begin = i == 0 ? head_ : 0;
+    const auto end = segments_[nth(i)].used;
+    if (begin == end) continue;
+    ++segments_[nth(i)].pins;
+    snapshot.pieces_.push_back({nth(i), arena_.segment(nth(i)).subspan(begin, end - begin)});
+  }
+}
+
+WindowSnapshot Window::pin(Chunks chunks) {
   WindowSnapshot snapshot(*this);
   {
     MutexLock lock(mutex_);
     ++base_readers_;
     snapshot.info = info();
     snapshot.losses = drops_.since(snapshot.info.from_ns);
-    snapshot.pieces_.reserve(count_);
-    for (std::size_t i = 0; i < count_; ++i) {
-      const auto begin = i == 0 ? head_ : 0;
-      const auto end = segments_[nth(i)].used;
-      if (begin == end) continue;
-      ++segments_[nth(i)].pins;
-      snapshot.pieces_.push_back({nth(i), arena_.segment(nth(i)).subspan(begin, end - begin)});
-    }
+    if (chunks == Chunks::kWith) pin_chunks(snapshot);
   }
   copy_base(snapshot);
   MutexLock lock(mutex_);

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/mutex.hpp"
@@ -44,6 +45,7 @@ class Window {
   struct Options {
     std::uint64_t max_bytes = 64 << 20;
     std::chrono::nanoseconds min_age = std::chrono::seconds(10);
+    std::string file;  // where it lies so that it outlives the recorder (WindowFile); empty: nowhere
   };
 
   static Result<std::unique_ptr<Window>> create(const Options& options);
@@ -61,6 +63,10 @@ class Window {
   // Everything in the window now. Copies the base state, which takes about 20 ms per 100,000 threads; the appender does
   // not wait for it, it merely evicts nothing during that time. The window must outlive the snapshot.
   WindowSnapshot pin() KF_EXCLUDES(mutex_);
+  // The same without the chunks: what is known from before the first of them.
+  WindowSnapshot pin_base() KF_EXCLUDES(mutex_);
+  // Null: the window is lost with the recorder. Lives as long as the window.
+  WindowFile* file() KF_EXCLUDES(mutex_);
 
   WindowStats stats() const KF_EXCLUDES(mutex_);
   // Of threads that blocked before the window and have not run since.
@@ -72,12 +78,16 @@ class Window {
 
   struct Segment {
     std::size_t used = 0;    // bytes of whole chunks from the segment's start
+    std::size_t tail = 0;    // bytes at its end that they take besides
     std::uint32_t pins = 0;  // snapshots that still need it
     bool in_window = false;
   };
 
   Window(const Options& options, Arena arena);
 
+  enum class Chunks { kWith, kWithout };
+  WindowSnapshot pin(Chunks chunks) KF_EXCLUDES(mutex_);
+  void pin_chunks(WindowSnapshot& snapshot) KF_REQUIRES(mutex_);
   std::byte* reserve(std::size_t bytes) KF_REQUIRES(mutex_);
   bool open_segment() KF_REQUIRES(mutex_);
   void evict_old() KF_REQUIRES(mutex_);
@@ -94,6 +104,7 @@ class Window {
 
   // The segments of the window, oldest first: a ring of fixed capacity.
   SegmentId nth(std::size_t i) const KF_REQUIRES(mutex_) { return ring_[(first_ + i) % ring_.size()]; }
+  Segment& last() KF_REQUIRES(mutex_) { return segments_[nth(count_ - 1)]; }
 
   const std::uint64_t min_age_ns_;
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # ThreadSanitizer for the unit tests of what has threads, asserts on.
 set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "")
+set(CMAKE_UNITY_BUILD ON CACHE BOOL "")
 set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O1 -g1" CACHE STRING "")
 set(KFLIGHT_SANITIZE "thread" CACHE STRING "")
 set(KFLIGHT_UNIT_TESTS "base;record" CACHE STRING "")

@@ -118,6 +118,20 @@ TEST_F(Check, WakeupWithoutWakingInAHole_IsExcused) {
   expect_excused("wake-before-run");
 }
 
+// It may have met the thread on its way to sleep.
+TEST_F(Check, WakeupWithoutWakingAfterAHoleWhileItStillRan_IsExcused) {
+  lose(8us, 10us);
+  file.add(queued_without_waking(cpu0));
+  expect_excused("wake-before-run");
+}
+
+TEST_F(Check, WakeupWithoutWakingAfterAHoleBeforeItRan_IsViolated) {
+  lose(1us, 2us);
+  file.add(cpu0.at(4us).switch_to(7).at(5us).switch_to(5, KF_ST_RUNNING).build());
+  file.add(queued_without_waking(cpu0));
+  expect_violated("wake-before-run", "is queued after 4 us of sleep, and nobody woke it");
+}
+
 // Wakings by others are not recorded then.
 TEST_F(Check, WakeupWithoutWakingInScopeTarget_IsNoViolation) {
   file.meta.config.scope = "target";

@@ -18,7 +18,7 @@
 namespace kflight::test {
 namespace {
 
-using nlohmann::json;
+using Json = nlohmann::json;
 
 struct Documented {
   struct Field {
@@ -47,7 +47,7 @@ Documented read_document() {
   return out;
 }
 
-bool has_type(const json& value, const std::string& type) {
+bool has_type(const Json& value, const std::string& type) {
   if (type == "object") return value.is_object();
   if (type == "list") return value.is_array();
   if (type == "text") return value.is_string();
@@ -57,10 +57,10 @@ bool has_type(const json& value, const std::string& type) {
 
 // Calls fn(path as documented, value) for the value and all inside it.
 template <class F>
-void for_each_path(const json& value, const std::string& path, F&& fn) {
+void for_each_path(const Json& value, const std::string& path, F&& fn) {
   if (!path.empty()) fn(path, value);
   if (value.is_array())
-    for (const json& element : value) for_each_path(element, path + "[]", fn);
+    for (const Json& element : value) for_each_path(element, path + "[]", fn);
   if (!value.is_object()) return;
   for (const auto& [key, member] : value.items()) {
     std::string name = key;
@@ -70,19 +70,19 @@ void for_each_path(const json& value, const std::string& path, F&& fn) {
   }
 }
 
-json explain_json(const Explained& e) {
+Json explain_json(const Explained& e) {
   const analyze::Blame blame = analyze::sum_up(e.trace, e.explanation);
   analyze::Operation operation;
   operation.thread = e.explanation.thread;
   operation.begin_ns = e.explanation.begin_ns;
   operation.end_ns = e.explanation.end_ns;
   operation.ret = 64;
-  return json::parse(analyze::explain_json({e.trace, operation, e.explanation, blame}));
+  return Json::parse(analyze::explain_json({e.trace, operation, e.explanation, blame}));
 }
 
 // A little of everything that has members of its own.
 Explained rich_example() {
-  constexpr std::uint64_t kFunction = 0xffffffff81000000;
+  constexpr std::uint64_t kWorkFunction = 0xffffffff81000000;
   DumpMeta meta;
   meta.config.syscalls = "all";
   meta.config.everyone = true;
@@ -91,20 +91,20 @@ Explained rich_example() {
   t.at(5'000).cpu(0).returns("getppid", 4'000, 1);
   t.at(10'000).switch_to(0, {.state = KF_ST_DISK, .iowait = true, .call = "pwrite64", .args = {3}});
   t.at(29'000).cpu(1).waking(60, {.ctx = KF_CTX_SOFTIRQ}).wakeup(60, 1).switch_to(60);
-  t.at(30'000).work(kFunction, 29'500, {.at_ns = 29'000, .cpu = 1, .ctx = KF_CTX_SOFTIRQ, .cause = KF_CAUSE_TIMER});
+  t.at(30'000).work(kWorkFunction, 29'500, {.at_ns = 29'000, .cpu = 1, .ctx = KF_CTX_SOFTIRQ, .cause = KF_CAUSE_TIMER});
   t.block(KF_BLOCK_INSERT, 5).at(31'000).block(KF_BLOCK_ISSUE, 5);
   t.at(49'000).cpu(0).block(KF_BLOCK_COMPLETE, 5, {.ctx = KF_CTX_HARDIRQ});
   t.at(50'000).caused_waking(7, KF_CTX_HARDIRQ, KF_CAUSE_BLOCK, 254u << 9, {30'000, 31'000}).wakeup(7, 0);
   t.at(51'000).switch_to(7).at(52'000).switch_to(0, {.state = KF_ST_SLEEP, .call = "io_getevents"});
-  t.at(60'000).cpu(1).work(kFunction, 58'000, {.at_ns = 55'000, .by = 8, .cpu = 0});
-  t.caused_waking(7, KF_CTX_TASK, KF_CAUSE_WORK, 0, {kFunction, 0});
+  t.at(60'000).cpu(1).work(kWorkFunction, 58'000, {.at_ns = 55'000, .by = 8, .cpu = 0});
+  t.caused_waking(7, KF_CTX_TASK, KF_CAUSE_WORK, 0, {kWorkFunction, 0});
   t.at(61'000).cpu(0).switch_to(7).at(62'000).throttle(3).switch_to(0, {.preempt = true, .throttled = true});
   return explain(t, 7, 2'000, 70'000, 80'000, meta,
-                 {.functions = {{kFunction, kFunction + 64, "blk_throtl_dispatch_work_fn", ""}},
+                 {.functions = {{kWorkFunction, kWorkFunction + 64, "blk_throtl_dispatch_work_fn", ""}},
                   .fd_links = {{7, 3, 40'000, "/var/log/x"}}});
 }
 
-std::vector<json> examples() {
+std::vector<Json> examples() {
   using W = WorkedExample;
   TraceBuilder silent;
   silent.runs(0, 7);
@@ -112,7 +112,7 @@ std::vector<json> examples() {
           explain_json(explain(silent, 7, 10'000, 10'000, 20'000))};
 }
 
-std::uint64_t sum(const json& object) {
+std::uint64_t sum(const Json& object) {
   std::uint64_t total = 0;
   for (const auto& [key, value] : object.items()) total += value.is_object() ? sum(value) : value.get<std::uint64_t>();
   return total;
@@ -121,8 +121,8 @@ std::uint64_t sum(const json& object) {
 TEST(ExplainJson, EverythingPrintedIsDocumented) {
   const Documented document = read_document();
   std::set<std::string> seen;
-  for (const json& output : examples()) {
-    for_each_path(output, "", [&](const std::string& path, const json& value) {
+  for (const Json& output : examples()) {
+    for_each_path(output, "", [&](const std::string& path, const Json& value) {
       seen.insert(path);
       const auto field = document.fields.find(path);
       ASSERT_NE(field, document.fields.end()) << path;
@@ -138,7 +138,7 @@ TEST(ExplainJson, EverythingPrintedIsDocumented) {
 TEST(ExplainJson, WhatIsAlwaysThereIs) {
   const Documented document = read_document();
   ASSERT_GT(document.fields.size(), 60u);
-  const auto check = [&document](const std::string& path, const json& value) {
+  const auto check = [&document](const std::string& path, const Json& value) {
     if (!value.is_object()) return;
     const std::string prefix = path.empty() ? "" : path + ".";
     for (const auto& [name, field] : document.fields) {
@@ -148,26 +148,26 @@ TEST(ExplainJson, WhatIsAlwaysThereIs) {
       EXPECT_TRUE(!own || value.contains(member)) << name;
     }
   };
-  for (const json& output : examples()) {
+  for (const Json& output : examples()) {
     check("", output);
     for_each_path(output, "", check);
   }
 }
 
 TEST(ExplainJson, AddsUp) {
-  for (const json& output : examples()) {
+  for (const Json& output : examples()) {
     const auto duration = output["op"]["duration_ns"].get<std::uint64_t>();
     EXPECT_EQ(duration, output["op"]["t1_ns"].get<std::uint64_t>() - output["op"]["t0_ns"].get<std::uint64_t>());
     EXPECT_EQ(sum(output["self"]), duration);
     EXPECT_EQ(sum(output["quality"]), duration);
     std::uint64_t leaves = 0, exclusive = 0;
-    for (const json& leaf : output["leaves"]) {
+    for (const Json& leaf : output["leaves"]) {
       leaves += leaf["ns"].get<std::uint64_t>();
       EXPECT_EQ(sum(leaf["quality"]), leaf["ns"]);
     }
     EXPECT_EQ(leaves, duration);
     std::vector<std::uint64_t> below(output["tree"].size());
-    for (const json& node : output["tree"]) {
+    for (const Json& node : output["tree"]) {
       exclusive += node["exclusive_ns"].get<std::uint64_t>();
       EXPECT_EQ(sum(node["exclusive"]), node["exclusive_ns"]);
       if (!node["parent"].is_null()) below[node["parent"]] += node["inclusive_ns"].get<std::uint64_t>();

@@ -61,7 +61,7 @@ std::vector<Said> explained(const Trace& trace, std::uint32_t tid, std::uint64_t
   return out;
 }
 
-const Leaf& leaf_at(const Explanation& e, std::uint64_t t_ns) {
+const Leaf& leaf_of(const Explanation& e, std::uint64_t t_ns) {
   return *std::prev(std::upper_bound(e.leaves.begin(), e.leaves.end(), t_ns,
                                      [](std::uint64_t at, const Leaf& leaf) { return at < leaf.begin_ns; }));
 }
@@ -146,7 +146,7 @@ TEST(Metamorphic, LaterWindowMakesOldLeavesUnknownAndChangesNoOther) {
     const Explanation after = explain(cut, tid, cut_ns, run.end_ns);
     if (before.leaves.empty() || after.leaves.empty()) return;
     for (std::uint64_t t_ns = cut_ns; t_ns < run.end_ns; t_ns += 2'003) {
-      const Leaf &old_leaf = leaf_at(before, t_ns), &leaf = leaf_at(after, t_ns);
+      const Leaf &old_leaf = leaf_of(before, t_ns), &leaf = leaf_of(after, t_ns);
       Said a = said(whole, old_leaf), b = said(cut, leaf);
       a.begin_ns = b.begin_ns = a.end_ns = b.end_ns = 0;
       if (leaf.quality == Quality::kUnknown) {

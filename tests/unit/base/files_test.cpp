@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include <csignal>
 #include <cstring>
@@ -12,6 +13,7 @@
 
 #include "base/mapping.hpp"
 #include "base/sinks.hpp"
+#include "support/failing_call.hpp"
 #include "support/failing_sink.hpp"
 #include "support/temp_dir.hpp"
 
@@ -214,6 +216,110 @@ TEST(AtomicFile, SaysWhatIsWrongWithThePlace) {
   EXPECT_FALSE(AtomicFile::create(dir.path(), ""));
   write_text(dir.file("plain"), "");
   EXPECT_FALSE(AtomicFile::create(dir.file("plain"), "a.kfr"));
+}
+
+// Who may replace files in the directory decides.
+TEST(AtomicFile, IsCreatedOnlyWhereNobodyElseCanReplaceIt) {
+  struct Place {
+    mode_t mode;
+    bool good;
+  };
+  TempDir dir;
+  for (const auto& [mode, good] : {Place{0700, true}, Place{0755, true}, Place{01777, true}, Place{0775, true},
+                                   Place{0757, false}, Place{0777, false}, Place{0722, false}}) {
+    ASSERT_EQ(::chmod(dir.path().c_str(), mode), 0);  // the group is our own
+    const auto file = AtomicFile::create(dir.path(), "a.kfr");
+    EXPECT_EQ(file.has_value(), good) << std::oct << mode;
+    if (good) continue;
+    EXPECT_EQ(file.error().code, Errc::kPermission);
+    EXPECT_THAT(file.error().what, HasSubstr("every user could replace the files in that directory; chmod o-w it, or "));
+  }
+  ASSERT_EQ(::chmod(dir.path().c_str(), 0700), 0);
+}
+
+// Each step of a commit fails once: an error that names the reason, and no file, whole or half.
+TEST(AtomicFile, LeavesNothingWhenAStepOfCommitFails) {
+  const struct {
+    test::FailingCall call;
+    const char* says;
+  } steps[] = {{{SYS_fsync, EIO}, "cannot bring"},
+               {{SYS_fsync, ENOSPC}, "ENOSPC"},
+               {{SYS_renameat2, EIO}, "its name"},
+               {{SYS_renameat2, EROFS}, "EROFS"}};
+  for (const auto& step : steps) {
+    TempDir dir;
+    const auto failed_as_it_should = test::with_failing_call(step.call, [&] {
+      auto file = AtomicFile::create(dir.path(), "a.kfr");
+      if (!file || !file->write(bytes_of("content"))) return false;
+      const auto committed = file->commit();
+      return !committed && committed.error().what.find(step.says) != std::string::npos;
+    });
+    if (!failed_as_it_should) GTEST_SKIP() << "no seccomp filters here";
+    EXPECT_TRUE(*failed_as_it_should) << step.says;
+    EXPECT_TRUE(std::filesystem::is_empty(dir.path())) << step.says;
+  }
+}
+
+TEST(AtomicFile, WithoutRenameat2AFinishedFileIsLinked) {
+  TempDir dir;
+  const auto linked = test::with_failing_call({SYS_renameat2, ENOSYS}, [&] {
+    auto file = AtomicFile::create(dir.path(), "a.kfr");
+    return file && file->write(bytes_of("content")) && file->commit();
+  });
+  if (!linked) GTEST_SKIP() << "no seccomp filters here";
+  EXPECT_TRUE(*linked);
+  EXPECT_EQ(read_text(dir.file("a.kfr")), "content");
+  EXPECT_FALSE(dir.has("a.kfr.partial"));
+}
+
+TEST(AtomicFile, DirectoryRemovedWhileItIsWritten) {
+  TempDir dir;
+  const auto path = dir.file("d");
+  ASSERT_EQ(::mkdir(path.c_str(), 0700), 0);
+  auto file = AtomicFile::create(path, "a.kfr");
+  ASSERT_TRUE(file) << file.error().what;
+  std::filesystem::remove_all(path);
+  EXPECT_TRUE(file->write(bytes_of("content")));
+  const auto committed = file->commit();
+  ASSERT_FALSE(committed);
+  EXPECT_THAT(committed.error().what, HasSubstr("ENOENT"));
+  EXPECT_FALSE(dir.has("d"));
+}
+
+TEST(AtomicFile, IsNotCreatedAmongFilesOfOthers) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to give a directory away";
+  constexpr uid_t kSomebody = 4242;
+  TempDir dir;
+  ASSERT_EQ(::chown(dir.path().c_str(), kSomebody, 0), 0);
+  for (const mode_t mode : {0755, 01777}) {
+    ASSERT_EQ(::chmod(dir.path().c_str(), mode), 0);
+    const auto file = AtomicFile::create(dir.path(), "a.kfr");
+    ASSERT_FALSE(file);
+    EXPECT_EQ(file.error().code, Errc::kPermission);
+    EXPECT_THAT(file.error().what, HasSubstr("belongs to user 4242, who could replace the files in it"));
+  }
+  ASSERT_EQ(::chown(dir.path().c_str(), 0, kSomebody), 0);
+  ASSERT_EQ(::chmod(dir.path().c_str(), 0775), 0);
+  const auto of_group = AtomicFile::create(dir.path(), "a.kfr");
+  ASSERT_FALSE(of_group);
+  EXPECT_THAT(of_group.error().what, HasSubstr("group 4242 could replace"));
+  ASSERT_EQ(::chmod(dir.path().c_str(), 01775), 0);
+  EXPECT_TRUE(AtomicFile::create(dir.path(), "a.kfr"));
+}
+
+// A link to a directory is judged by the directory, and what is renamed behind our back stays behind.
+TEST(AtomicFile, StaysInTheDirectoryThatWasChecked) {
+  TempDir dir;
+  const auto path = dir.file("d"), link = dir.file("link"), moved = dir.file("moved");
+  ASSERT_EQ(::mkdir(path.c_str(), 0700), 0);
+  ASSERT_EQ(::symlink(path.c_str(), link.c_str()), 0);
+  auto file = AtomicFile::create(link, "a.kfr");
+  ASSERT_TRUE(file) << file.error().what;
+  ASSERT_EQ(::rename(path.c_str(), moved.c_str()), 0);
+  ASSERT_EQ(::mkdir(path.c_str(), 0777), 0);
+  ASSERT_TRUE(file->commit());
+  EXPECT_TRUE(std::filesystem::exists(moved + "/a.kfr"));
+  EXPECT_TRUE(std::filesystem::is_empty(path));
 }
 
 TEST(AtomicFile, DiskFullLeavesNothing) {

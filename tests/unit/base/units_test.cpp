@@ -5,6 +5,8 @@
 
 #include <limits>
 
+#include "support/terminal_text.hpp"
+
 namespace kflight {
 namespace {
 
@@ -131,6 +133,16 @@ TEST(FormatCount, GroupsOfThree) {
   EXPECT_EQ(format_count(999), "999");
   EXPECT_EQ(format_count(1000), "1,000");
   EXPECT_EQ(format_count(1234567), "1,234,567");
+}
+
+// Messages are printed, and the text may come from anywhere.
+TEST(ParseDuration, MessagesQuoteNothingThatCouldCommandATerminal) {
+  for (const char* text : {"\x1b]0;x", "1\x9bs", "\xc2\x9b", "1.5\n"}) {
+    const auto duration = parse_duration(text);
+    ASSERT_FALSE(duration);
+    EXPECT_EQ(test::first_unprintable(duration.error().what), std::nullopt) << duration.error().what;
+    EXPECT_EQ(duration.error().what.find('\n'), std::string::npos);
+  }
 }
 
 }  // namespace

@@ -64,6 +64,8 @@ TEST(CommandLine, Record_Stacks) {
   EXPECT_EQ(options<RecordOptions>({"record", "--all", "--stacks=all"}).stacks, Stacks::kAll);
   EXPECT_EQ(options<RecordOptions>({"record", "--all"}).sample_hz, 0u);
   EXPECT_EQ(options<RecordOptions>({"record", "--all", "--sample", "99"}).sample_hz, 99u);
+  EXPECT_EQ(options<RecordOptions>({"record", "--all", "--without", "quotas", "--without", "prev_state"}).without,
+            (std::vector<std::string>{"quotas", "prev_state"}));
   EXPECT_THAT(error({"record", "--all", "--stacks", "al"}), HasSubstr("did you mean all?"));
   EXPECT_THAT(error({"record", "--all", "--sample", "0"}), HasSubstr("expected a whole number from 1 to 100000"));
 }
@@ -112,6 +114,15 @@ TEST(CommandLine, Record_CommandKeepsItsOwnOptions) {
   const auto o = options<RecordOptions>({"record", "--json", "--", "ls", "-l", "--", "--pid"});
   EXPECT_THAT(o.command, ElementsAre("ls", "-l", "--", "--pid"));
   EXPECT_TRUE(o.pids.empty());
+  EXPECT_FALSE(o.keep_arguments);
+  EXPECT_TRUE(o.sandbox);
+}
+
+TEST(CommandLine, Record_SandboxAndSecrets) {
+  const auto o = options<RecordOptions>({"record", "--no-sandbox", "--keep-arguments", "--", "ls"});
+  EXPECT_TRUE(o.keep_arguments);
+  EXPECT_FALSE(o.sandbox);
+  EXPECT_THAT(error({"record", "--all", "--keep-arguments"}), HasSubstr("about those of a COMMAND, and there is none"));
 }
 
 TEST(CommandLine, Record_TargetsThatContradict) {
@@ -164,6 +175,8 @@ TEST(CommandLine, UnknownWords_AreEscaped) { EXPECT_THAT(error({"\x1b[31m"}), Ha
 TEST(CommandLine, MissingParts) {
   EXPECT_THAT(error({"info"}), HasSubstr("FILE is missing"));
   EXPECT_THAT(error({"record", "--pid"}), HasSubstr("--pid: its value is missing"));
+  for (const char* flag : {"--all=7x", "--all=0", "--all=\x01", "--no-follow=false", "--quiet=\x1b[31m"})
+    EXPECT_THAT(error({"record", flag}), testing::ContainsRegex("--[a-z-]+: it takes no value")) << flag;
   EXPECT_THAT(error({"status", "--name", "a", "--name", "b"}), HasSubstr("--name is given 2 times; give it once"));
 }
 

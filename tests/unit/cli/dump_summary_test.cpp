@@ -7,19 +7,20 @@
 
 #include <nlohmann/json.hpp>
 
+#include "support/calls.hpp"
 #include "support/dump_builder.hpp"
 
 namespace kflight::cli {
 namespace {
 
 using namespace std::chrono_literals;
-using nlohmann::json;
+using Json = nlohmann::json;
 using test::ChunkBuilder;
 using test::DumpBuilder;
+using test::nr;
 using testing::HasSubstr;
 using testing::Not;
 
-constexpr kf_u32 kFsync = 74;
 
 class InfoText : public testing::Test {
  protected:
@@ -35,7 +36,7 @@ class InfoText : public testing::Test {
     cause.tid = 101;
     cause.tgid = 100;
     cause.comm = Comm::from("db");
-    cause.nr = kFsync;
+    cause.nr = nr("fsync");
     cause.args = {7};
     cause.enter_ns = 10'466'000'000;
     cause.exit_ns = 10'500'000'000;
@@ -67,7 +68,7 @@ TEST_F(InfoText, StacksAreCountedAndSoAreLostOnes) {
   EXPECT_THAT(text(), HasSubstr("stacks     2 (1 different ones) of 0 waits, 1 wakings, 2 samples; asked for: all, 99 "
                                 "samples a second\n"));
   EXPECT_THAT(text(), HasSubstr("2 more were lost: there was no room for them\n"));
-  const auto summary = json::parse(summary_as_json(file.dump(), "x.kfr"));
+  const auto summary = Json::parse(summary_as_json(file.dump(), "x.kfr"));
   EXPECT_EQ(summary["stacks"]["lost"], 2);
   EXPECT_EQ(summary["stacks"]["samples"], 2);
 }
@@ -84,7 +85,7 @@ TEST_F(InfoText, CallInFlight_EndsLater) {
   EXPECT_THAT(text(), HasSubstr("ended      not known"));
   file.resolutions.push_back({.type = KF_CTL_RESOLVED,
                               .tid = 101,
-                              .nr = kFsync,
+                              .nr = nr("fsync"),
                               .enter_ns = file.meta.cause.enter_ns,
                               .exit_ns = 12'466'000'000});
   EXPECT_THAT(text(), HasSubstr("ended      = 0 after 2 s, at "));
@@ -132,7 +133,7 @@ TEST_F(InfoText, EmptyDump_StillHasAnAnswer) {
 }
 
 TEST_F(InfoText, JsonHoldsMetadataAndWhatTheFileTells) {
-  const json info = json::parse(summary_as_json(file.dump(), "x.kfr"));
+  const Json info = Json::parse(summary_as_json(file.dump(), "x.kfr"));
   EXPECT_EQ(info["file"], "x.kfr");
   EXPECT_EQ(info["complete"], true);
   EXPECT_EQ(info["cause"]["trigger"], "syscall:fsync>20ms");

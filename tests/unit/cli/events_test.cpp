@@ -8,20 +8,21 @@
 #include "cli/event_filter.hpp"
 #include "cli/event_text.hpp"
 #include "export/event_json.hpp"
+#include "support/calls.hpp"
 #include "support/dump_builder.hpp"
 
 namespace kflight::cli {
 namespace {
 
 using namespace std::chrono_literals;
-using nlohmann::json;
+using Json = nlohmann::json;
 using test::call;
 using test::ChunkBuilder;
 using test::DumpBuilder;
+using test::nr;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-constexpr kf_u32 kFutex = 202, kFsync = 74;
 
 class EventsOutput : public testing::Test {
  protected:
@@ -35,16 +36,16 @@ class EventsOutput : public testing::Test {
       if (filter->wants(event)) out.push_back(line_json(event)["kind"]);
     return out;
   }
-  static json line_json(const Event& event) {
+  static Json line_json(const Event& event) {
     std::string line;
     exports::append_event_json(line, event);
     EXPECT_EQ(line.find('\n'), line.size() - 1);
-    const json parsed = json::parse(line, nullptr, false);
+    const Json parsed = Json::parse(line, nullptr, false);
     EXPECT_FALSE(parsed.is_discarded()) << line;
     return parsed;
   }
-  std::vector<json> as_json() {
-    std::vector<json> out;
+  std::vector<Json> as_json() {
+    std::vector<Json> out;
     for (const Event& event : file.dump().events()) out.push_back(line_json(event));
     return out;
   }
@@ -84,7 +85,7 @@ TEST_F(EventsOutput, Stacks) {
 // ------------------------------------------------------------------ text
 
 TEST_F(EventsOutput, Switch_SaysWhoGoesWhyAndWhoComes) {
-  file.add(cpu.at(500ms).switch_to(7, KF_ST_SLEEP, {.sys = call(kFsync, {3}), .in_call_for = 2ms}).build());
+  file.add(cpu.at(500ms).switch_to(7, KF_ST_SLEEP, {.sys = call(nr("fsync"), {3}), .in_call_for = 2ms}).build());
   EXPECT_THAT(as_text(), ElementsAre("  -0.500000000   1       5 nginx           switch       "
                                      "S fsync(fd=3) for 2 ms -> redis:7\n"));
 }
@@ -95,14 +96,14 @@ TEST_F(EventsOutput, IdleTaskHasAName) {
 }
 
 TEST_F(EventsOutput, Waking_SaysWhereItGoesAndFromWhere) {
-  cpu.at(500ms).woken(7, {.cpu = 3, .delay = 2us, .waker_nr = kFutex});
+  cpu.at(500ms).woken(7, {.cpu = 3, .delay = 2us, .waker_nr = nr("futex")});
   file.add(cpu.after(1us).waking(7, {.cpu = 2, .ctx = KF_CTX_SOFTIRQ}).build());
   EXPECT_THAT(as_text()[0], HasSubstr("wakes redis:7 on cpu 3 after 2 us, in futex\n"));
   EXPECT_THAT(as_text()[1], HasSubstr("wakes redis:7, last on cpu 2, from softirq\n"));
 }
 
 TEST_F(EventsOutput, Syscall_SaysResultAndDuration) {
-  file.add(cpu.at(500ms).syscall(kFsync, -5, {.took = 34ms, .blocked = true, .args = call(kFsync, {7})}).build());
+  file.add(cpu.at(500ms).syscall(nr("fsync"), -5, {.took = 34ms, .blocked = true, .args = call(nr("fsync"), {7})}).build());
   EXPECT_THAT(as_text()[0], HasSubstr("fsync(fd=7) = -1 EIO, took 34 ms, off the cpu meanwhile\n"));
 }
 
@@ -133,8 +134,8 @@ TEST_F(EventsOutput, Loss_SaysSinceWhen) {
 // ------------------------------------------------------------------ JSON
 
 TEST_F(EventsOutput, Json_HasEveryFieldExactly) {
-  file.add(cpu.at(500ms + 1ns).switch_to(7, KF_ST_SLEEP, {.nsw = 9, .sys = call(kFutex, {1ull << 62, 0, 2})}).build());
-  const json event = as_json()[0];
+  file.add(cpu.at(500ms + 1ns).switch_to(7, KF_ST_SLEEP, {.nsw = 9, .sys = call(nr("futex"), {1ull << 62, 0, 2})}).build());
+  const Json event = as_json()[0];
   EXPECT_EQ(event["kind"], "switch");
   EXPECT_EQ(event["ts_ns"], 500'000'001u);
   EXPECT_EQ(event["tid"], 5);
@@ -142,11 +143,11 @@ TEST_F(EventsOutput, Json_HasEveryFieldExactly) {
   EXPECT_EQ(event["prev_state"], KF_ST_SLEEP);
   EXPECT_EQ(event["prev_state_name"], "S");
   EXPECT_EQ(event["sys"]["name"], "futex");
-  EXPECT_EQ(event["sys"]["args"], json::array({1ull << 62, 0, 2}));
+  EXPECT_EQ(event["sys"]["args"], Json::array({1ull << 62, 0, 2}));
 }
 
 TEST_F(EventsOutput, Json_NullWhereThereIsNoCall) {
-  cpu.at(500ms).switch_to(7).after(1us).waking(9).after(1us).syscall(kFsync);
+  cpu.at(500ms).switch_to(7).after(1us).waking(9).after(1us).syscall(nr("fsync"));
   file.add(cpu.build());
   const auto events = as_json();
   EXPECT_TRUE(events[0]["sys"].is_null());
@@ -163,12 +164,12 @@ TEST_F(EventsOutput, Json_IsValidWhateverTheNameHolds) {
 TEST_F(EventsOutput, Json_EveryKindParses) {
   cpu.at(100ms).switch_to(7).after(1us).waking(9).after(1us).wakeup(9, 1).after(1us).migrate(9, 0, 1).after(1us);
   cpu.fork(7, 10, 10).after(1us).exec(7, 7, "x", "/x").after(1us).exit(7).after(1us).rename(7, "y").after(1us);
-  cpu.syscall(kFsync).after(1us).syscall_open(call(kFsync, {1}), 1us).after(1us).generic(200, 0, {1, 2});
+  cpu.syscall(nr("fsync")).after(1us).syscall_open(call(nr("fsync"), {1}), 1us).after(1us).generic(200, 0, {1, 2});
   file.add(cpu.build());
   cpu.after(1us).waking(9).build();
   file.add(cpu.after(1us).waking(9).build());
   std::vector<std::string> seen;
-  for (const json& event : as_json()) seen.push_back(event["kind"]);
+  for (const Json& event : as_json()) seen.push_back(event["kind"]);
   EXPECT_THAT(seen, ElementsAre("switch", "waking", "wakeup", "migrate", "fork", "exec", "exit", "rename", "syscall",
                                 "syscall_open", "unknown", "loss", "waking"));
 }

@@ -83,7 +83,7 @@ TEST_F(ExportCommand, StandardOutput_HoldsTheExportAlone) {
 TEST_F(ExportCommand, SaysWhyItCannotWrite) {
   EXPECT_EQ(run({.out = dir.file("no/such/x")}), kExitFailed);
   EXPECT_THAT(err, AllOf(HasSubstr("cannot open the output directory"), HasSubstr("no/such")));
-  EXPECT_EQ(run({.out = dir.file("x.kfr/y")}), kExitFailed);
+  EXPECT_EQ(run({.out = dir.file("x.kfr/y")}), kExitUsage) << "a file is no directory";
   EXPECT_EQ(files(), 1u);
 }
 

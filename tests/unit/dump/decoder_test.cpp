@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The cursor over one chunk: each kind comes back as it was put in, and no bytes whatever make it read past the words.
+// About 400 lines: every kind has its case.
 #include "dump/decoder.hpp"
 
 #include <gtest/gtest.h>
@@ -375,6 +376,18 @@ TEST(Decoder, EmptyChunkHasNoEvents) {
 
 TEST(Decoder, TimeBeforeTheClockBeganIsUnknown) {
   EXPECT_EQ(only<SyscallEvent>(ChunkBuilder(0).at(5ns).syscall(1, 0, {.took = 6ns}).build()).enter_ns, 0u);
+}
+
+// Readers have tables by thread and by CPU, with numbers of their own for none.
+TEST(Decoder, NumbersStayInTheRangeOfTheKernels) {
+  auto chunk = ChunkBuilder(0, {.cur_tid = 1}).at(1us).wakeup(1, 0).build();
+  chunk.head.cur_tid = ~0u;
+  EXPECT_EQ(only<WakeupEvent>(chunk).tid, KF_TID_MASK);
+  const auto moved = only<MigrateEvent>(ChunkBuilder(0).at(1us).generic(KF_GEN_MIGRATE, 1, {~0ull}).build());
+  EXPECT_EQ(moved.orig_cpu, KF_CPU_MASK);
+  EXPECT_EQ(moved.dest_cpu, KF_CPU_MASK);
+  EXPECT_EQ(only<ForkEvent>(ChunkBuilder(0).at(1us).fork(~0u, 2, 3).build()).parent_tid, KF_TID_MASK);
+  EXPECT_EQ(only<ExecEvent>(ChunkBuilder(0).at(1us).exec(1, ~0u, "x", "").build()).old_tid, KF_TID_MASK);
 }
 
 // Words are copied into exactly sized heap blocks, so that the address sanitizer sees a read of one word too many.

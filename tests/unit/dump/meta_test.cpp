@@ -114,5 +114,22 @@ TEST(Meta, DeepNestingAndLongListsStayBounded) {
   EXPECT_LE(meta_from_json(list + "1]}}").problems.size(), 100u);
 }
 
+// Who shows the text as it is builds a tree of it: that must be cheap, whoever wrote it.
+TEST(Meta, WhatNoRecorderWritesIsRefused) {
+  const auto expect_refused = [](const std::string& text) {
+    const auto parsed = meta_from_json(text);
+    EXPECT_FALSE(parsed.is_object);
+    EXPECT_THAT(parsed.problems, ElementsAre(HasSubstr("than any recorder writes")));
+  };
+  std::string members = "{\"x\":0";
+  for (int i = 0; i < 1000; ++i) members += ",\"" + std::to_string(i) + "\":0";
+  std::string values = "{\"x\":[0";
+  for (int i = 0; i < 300'000; ++i) values += ",0";
+  expect_refused(members + "}");
+  expect_refused(values + "]}");
+  expect_refused("{\"x\":" + std::string(16, '[') + std::string(16, ']') + "}");
+  EXPECT_TRUE(meta_from_json("{\"x\":" + std::string(15, '[') + std::string(15, ']') + "}").is_object);
+}
+
 }  // namespace
 }  // namespace kflight::dump

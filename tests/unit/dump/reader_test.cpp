@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The reader against whole, cut, flipped and hostile files.
+// The reader against whole, cut, flipped and hostile files; about 400 lines, a case per section.
 #include <gmock/gmock.h>
 #include <zstd.h>
 
@@ -386,6 +386,31 @@ TEST(Window, OfAFileCutShortEndsWithItsLastEvent) {
   EXPECT_EQ(open_bytes(file).window_end_ns(), 19'500u);
   file.resize(file.size() - 1);
   EXPECT_EQ(open_bytes(file).window_end_ns(), last_ns + 1);
+}
+
+TEST(HostileFile, ThreadsAndCpusStayInTheRangeOfTheKernels) {
+  kf_task task{};
+  kf_base_task base_task{};
+  kf_base_lane base_lane{};
+  task.tid = base_task.tid = base_task.waker_tid = base_lane.cur_tid = ~0u;
+  task.cpu = base_task.in_cpu = base_task.wakeup_cpu = base_lane.lane = 0xffff;
+  auto chunk = test::ChunkBuilder(0).at(std::chrono::microseconds(1)).wakeup(1, 0).build();
+  chunk.head.lane = 0xffff;
+  FileBuilder file;
+  file.section(KF_SEC_TASKS, std::as_bytes(std::span{&task, 1}))
+      .section(KF_SEC_BASE_TASKS, std::as_bytes(std::span{&base_task, 1}))
+      .section(KF_SEC_BASE_LANES, std::as_bytes(std::span{&base_lane, 1}))
+      .chunk(chunk);
+  const Dump dump = open_bytes(file.file());
+  EXPECT_EQ(dump.tasks()[0].tid, KF_TID_MASK);
+  EXPECT_EQ(dump.tasks()[0].cpu, KF_CPU_MASK);
+  EXPECT_EQ(dump.base_tasks()[0].tid, KF_TID_MASK);
+  EXPECT_EQ(dump.base_tasks()[0].waker_tid, KF_TID_MASK);
+  EXPECT_EQ(dump.base_tasks()[0].in_cpu, KF_CPU_MASK);
+  EXPECT_EQ(dump.base_tasks()[0].wakeup_cpu, KF_CPU_MASK);
+  EXPECT_EQ(dump.base_lanes()[0].lane, KF_CPU_MASK);
+  EXPECT_EQ(dump.base_lanes()[0].cur_tid, KF_TID_MASK);
+  EXPECT_TRUE(dump.chunks().empty());
 }
 
 }  // namespace

@@ -4,7 +4,7 @@
 #include <gmock/gmock.h>
 
 #include "export/call_slices.hpp"
-#include "support/trace_builder.hpp"
+#include "support/two_threads.hpp"
 
 namespace kflight::test {
 namespace {
@@ -12,7 +12,6 @@ namespace {
 using testing::ElementsAre;
 using testing::Pair;
 
-constexpr std::uint32_t A = 10, B = 20;
 constexpr std::uint64_t kOpen = ~0ULL;
 
 std::vector<std::pair<std::uint64_t, std::uint64_t>> slices_of(const TraceBuilder& t, std::uint64_t begin_ns = 1000) {
@@ -21,11 +20,6 @@ std::vector<std::pair<std::uint64_t, std::uint64_t>> slices_of(const TraceBuilde
   exports::CallSlices slices(timeline, timeline.thread(timeline.find_thread(A, 5000)));
   while (const auto slice = slices.next()) out.emplace_back(slice->begin_ns, slice->ends ? slice->end_ns : kOpen);
   return out;
-}
-TraceBuilder two_cpus() {
-  TraceBuilder t;
-  t.runs(0, A).runs(1, B);
-  return t;
 }
 
 TEST(CallSlices, AreTheCallsWhereBothEndsAreKnown) {

@@ -16,7 +16,7 @@
 namespace kflight::test {
 namespace {
 
-using nlohmann::json;
+using Json = nlohmann::json;
 
 std::vector<std::string> lines_of(const model::Trace& trace, const exports::ExportOptions& options = {}) {
   MemorySink sink;
@@ -27,10 +27,10 @@ std::vector<std::string> lines_of(const model::Trace& trace, const exports::Expo
   for (std::string line; std::getline(in, line);) out.push_back(line);
   return out;
 }
-std::vector<json> of_kind(const std::vector<std::string>& lines, const std::string& kind) {
-  std::vector<json> out;
+std::vector<Json> of_kind(const std::vector<std::string>& lines, const std::string& kind) {
+  std::vector<Json> out;
   for (const std::string& line : lines) {
-    const json parsed = json::parse(line, nullptr, false);
+    const Json parsed = Json::parse(line, nullptr, false);
     EXPECT_FALSE(parsed.is_discarded()) << line;
     if (parsed["kind"] == kind) out.push_back(parsed);
   }
@@ -40,7 +40,7 @@ std::vector<json> of_kind(const std::vector<std::string>& lines, const std::stri
 TEST(Jsonl, HeaderComesFirstAndTheCountLast) {
   const auto file = sample_dump();
   const auto lines = lines_of(model::Trace(*Dump::from_bytes(file)));
-  const json head = json::parse(lines.front()), end = json::parse(lines.back());
+  const Json head = Json::parse(lines.front()), end = Json::parse(lines.back());
   EXPECT_EQ(head["kind"], "dump");
   EXPECT_EQ(head["kernel"], "6.18.0");
   EXPECT_EQ(head["trigger"], "syscall:fsync>20ms");
@@ -69,8 +69,8 @@ TEST(Jsonl, StatesTileTheWindowAndNameTheWaker) {
   t.at(2000).cpu(0).switch_to(0, {.state = KF_ST_SLEEP, .call = "read", .args = {3}});
   t.at(3000).cpu(1).waking(10).wakeup(10, 0).at(3500).cpu(0).switch_to(10);
   const auto lines = lines_of(model::Trace(t.timeline(1000, 9000)));
-  std::vector<json> states;
-  for (const json& state : of_kind(lines, "state"))
+  std::vector<Json> states;
+  for (const Json& state : of_kind(lines, "state"))
     if (state["tid"] == 10) states.push_back(state);
   ASSERT_EQ(states.size(), 4u);
   EXPECT_EQ(states[0]["state"], "running");
@@ -85,7 +85,7 @@ TEST(Jsonl, StatesTileTheWindowAndNameTheWaker) {
   for (std::size_t i = 1; i < states.size(); ++i) EXPECT_EQ(states[i]["begin_ns"], states[i - 1]["end_ns"]);
   const auto threads = of_kind(lines, "thread");
   EXPECT_THAT(threads, testing::Contains(testing::Truly(
-                           [](const json& thread) { return thread["tid"] == 10 && thread["comm"] == "a\"\\\\x01"; })));
+                           [](const Json& thread) { return thread["tid"] == 10 && thread["comm"] == "a\"\\\\x01"; })));
 }
 
 TEST(Jsonl, ExplanationIsThere) {
@@ -96,7 +96,7 @@ TEST(Jsonl, ExplanationIsThere) {
   const auto spans = of_kind(lines_of(model::Trace(t.timeline(1000, 9000)), options), "explain");
   ASSERT_EQ(spans.size(), 1u);
   EXPECT_EQ(spans[0]["what"], "timer");
-  EXPECT_EQ(spans[0]["chain"], json({"a: read", "b: futex"}));
+  EXPECT_EQ(spans[0]["chain"], Json({"a: read", "b: futex"}));
 }
 
 }  // namespace

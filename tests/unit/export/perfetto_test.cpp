@@ -7,7 +7,7 @@
 #include "export/perfetto.hpp"
 #include "support/perfetto_reader.hpp"
 #include "support/sample_dump.hpp"
-#include "support/trace_builder.hpp"
+#include "support/two_threads.hpp"
 #include "support/worked_example.hpp"
 
 namespace kflight::test {
@@ -22,9 +22,8 @@ using testing::IsEmpty;
 using testing::Pair;
 using Kind = PfEvent::Kind;
 
-constexpr std::uint32_t A = 10, B = 20, C = 30;
+constexpr std::uint32_t C = 30;
 constexpr std::uint32_t kUnknownOn0 = 0x400000;
-constexpr std::uint64_t kOpen = PfState::kOpen;
 
 PfTrace exported(const model::Trace& trace, const exports::ExportOptions& options = {}) {
   MemorySink sink;
@@ -52,13 +51,6 @@ std::vector<PfEvent> of_kind(const PfTrace& trace, Kind kind) {
   for (const PfEvent& event : trace.events)
     if (event.kind == kind) out.push_back(event);
   return out;
-}
-
-// A on CPU 0 and B on CPU 1, window from 1000 to 9000.
-TraceBuilder two_cpus() {
-  TraceBuilder t;
-  t.runs(0, A).runs(1, B).named(A, "a").named(B, "b");
-  return t;
 }
 
 // ------------------------------------------------------------------ what comes first
@@ -111,7 +103,7 @@ TEST(Perfetto, EveryCpuBeginsWithIdleAndThenItsTask) {
     EXPECT_EQ(switches[cpu * 2 + 1].ts_ns, 1000u);
     EXPECT_EQ(pf.previous_bundle_end.at(cpu), 1000u);
   }
-  EXPECT_THAT(states_of(pf, A), ElementsAre(row(1000, kOpen, "Running")));
+  EXPECT_THAT(states_of(pf, A), ElementsAre(row(1000, PfState::kOpen, "Running")));
 }
 
 TEST(Perfetto, ThreadsOffTheCpu_HaveTheirStateFromTheBeginning) {
@@ -119,11 +111,11 @@ TEST(Perfetto, ThreadsOffTheCpu_HaveTheirStateFromTheBeginning) {
   t.sleeps(C, {.state = KF_ST_DISK, .iowait = true}).queued(40, 1).sleeps(50, {.state = KF_ST_STOPPED});
   t.at(2000).cpu(0).waking(C, {.ctx = KF_CTX_HARDIRQ});
   const PfTrace pf = exported(t, 1000, 9000);
-  EXPECT_THAT(states_of(pf, C), ElementsAre(row(1000, 2000, "D"), row(2000, kOpen, "R")));
+  EXPECT_THAT(states_of(pf, C), ElementsAre(row(1000, 2000, "D"), row(2000, PfState::kOpen, "R")));
   EXPECT_EQ(states_of(pf, C)[0].io_wait, true);
-  EXPECT_THAT(states_of(pf, 40), ElementsAre(row(1000, kOpen, "R+")));
-  EXPECT_THAT(states_of(pf, 50), ElementsAre(row(1000, kOpen, "T")));
-  EXPECT_THAT(states_of(pf, B), ElementsAre(row(1000, kOpen, "Running"))) << "the CPU's task comes last";
+  EXPECT_THAT(states_of(pf, 40), ElementsAre(row(1000, PfState::kOpen, "R+")));
+  EXPECT_THAT(states_of(pf, 50), ElementsAre(row(1000, PfState::kOpen, "T")));
+  EXPECT_THAT(states_of(pf, B), ElementsAre(row(1000, PfState::kOpen, "Running"))) << "the CPU's task comes last";
 }
 
 // ------------------------------------------------------------------ states and wakers
@@ -147,7 +139,7 @@ TEST(Perfetto, PrevState_IsThatOfTheTracepoint) {
     TraceBuilder t = two_cpus();
     t.at(2000).cpu(0).switch_to(0, spec);
     EXPECT_THAT(states_of(exported(t, 1000, 9000), A),
-                ElementsAre(row(1000, 2000, "Running"), row(2000, kOpen, letter)))
+                ElementsAre(row(1000, 2000, "Running"), row(2000, PfState::kOpen, letter)))
         << "state " << int(spec.state) << (spec.preempt ? " preempted" : "");
   }
 }
@@ -164,7 +156,7 @@ TEST(Perfetto, Waking_StandsWithTheWakersCpu) {
   EXPECT_EQ(wakings[0].value, 0) << "the queue it was put on";
   const auto rows = states_of(pf, A);
   EXPECT_THAT(rows, ElementsAre(row(1000, 2000, "Running"), row(2000, 3000, "S"), row(3000, 3500, "R"),
-                                row(3500, kOpen, "Running")));
+                                row(3500, PfState::kOpen, "Running")));
   EXPECT_EQ(rows[2].waker, B);
 }
 
@@ -206,7 +198,7 @@ TEST(Perfetto, WakingThatOvertookTheSleep_ComesRightBehindIt) {
   t.at(2500).cpu(0).switch_to(A);
   const auto rows = states_of(exported(t, 1000, 9000), A);
   EXPECT_THAT(rows, ElementsAre(row(1000, 2100, "Running"), row(2100, 2101, "S"), row(2101, 2500, "R"),
-                                row(2500, kOpen, "Running")));
+                                row(2500, PfState::kOpen, "Running")));
   EXPECT_EQ(rows[2].waker, B);
 }
 
@@ -254,7 +246,7 @@ TEST(Perfetto, NewThread_BelongsToItsCreatorsProcess) {
   EXPECT_EQ(born[0].value & 0x10000, 0x10000) << "CLONE_THREAD";
   EXPECT_EQ(born[1].value & 0x10000, 0);
   const auto rows = states_of(pf, 11);
-  EXPECT_THAT(rows, ElementsAre(row(2000, 3000, "R"), row(3000, kOpen, "Running")));
+  EXPECT_THAT(rows, ElementsAre(row(2000, 3000, "R"), row(3000, PfState::kOpen, "Running")));
   EXPECT_EQ(rows[0].waker, A);
   EXPECT_FALSE(pf.threads.contains(11)) << "it was not there when the window began";
 }
@@ -270,7 +262,7 @@ TEST(Perfetto, EndedThread_GivesItsTidBack) {
   ASSERT_EQ(lives.size(), 2u);
   EXPECT_TRUE(lives[0].ended);
   EXPECT_EQ(lives[0].states.back().state, "X");
-  EXPECT_THAT(lives[1].states, ElementsAre(row(3000, 3500, "R"), row(3500, kOpen, "Running")));
+  EXPECT_THAT(lives[1].states, ElementsAre(row(3000, 3500, "R"), row(3500, PfState::kOpen, "Running")));
 }
 
 TEST(Perfetto, ThreadThatTakesTheLeadersTid_GoesOnUnderIt) {
@@ -280,12 +272,12 @@ TEST(Perfetto, ThreadThatTakesTheLeadersTid_GoesOnUnderIt) {
   t.at(3000).cpu(0).exec(A, 11, "after");
   t.at(4000).switch_to(0, {.state = KF_ST_SLEEP});
   const PfTrace pf = exported(t, 1000, 9000);
-  EXPECT_THAT(states_of(pf, 11), ElementsAre(row(1000, 3000, "Running"), row(3000, kOpen, "X")));
+  EXPECT_THAT(states_of(pf, 11), ElementsAre(row(1000, 3000, "Running"), row(3000, PfState::kOpen, "X")));
   std::vector<PfThread> lives;
   for (PfThread& thread : pf.replay(false))
     if (thread.tid == A) lives.push_back(thread);
   ASSERT_EQ(lives.size(), 2u);
-  EXPECT_THAT(lives[1].states, ElementsAre(row(3000, 4000, "Running"), row(4000, kOpen, "S")));
+  EXPECT_THAT(lives[1].states, ElementsAre(row(3000, 4000, "Running"), row(4000, PfState::kOpen, "S")));
   EXPECT_EQ(lives[1].name, "after");
 }
 
@@ -298,9 +290,9 @@ TEST(Perfetto, Loss_LeavesNobodyOnTheCpu) {
   t.at(5000).waking(40, {}).at(6000).switch_to(0, {.state = KF_ST_SLEEP});
   const PfTrace pf = exported(t, 1000, 9000);
   EXPECT_THAT(states_of(pf, kUnknownOn0), Contains(row(2000, 5000, "Running")));
-  EXPECT_THAT(states_of(pf, A), ElementsAre(row(1000, 2000, "Running"), row(2000, kOpen, "P")))
+  EXPECT_THAT(states_of(pf, A), ElementsAre(row(1000, 2000, "Running"), row(2000, PfState::kOpen, "P")))
       << "parked stands for: nobody knows";
-  EXPECT_THAT(states_of(pf, C).back(), row(6000, kOpen, "S"));
+  EXPECT_THAT(states_of(pf, C).back(), row(6000, PfState::kOpen, "S"));
   ASSERT_EQ(pf.lost_before.at(0).size(), 1u);
   EXPECT_GE(pf.lost_before.at(0)[0], 4000u);
   EXPECT_FALSE(pf.lost_before.contains(1));

@@ -51,7 +51,7 @@ TEST(TimelineSwitchOut, YieldIsNotPreemption) {
 
 TEST(TimelineWake, WakingEndsTheSleepAndTheEnqueuePlacesIt) {
   TraceBuilder t = on_cpu0();
-  t.switch_to(0, kSleep).at(20'000).cpu(1).waking(7).at(20'500).wakeup(7, 3).at(21'000).cpu(3).switch_to(7);
+  t.switch_to(0, kAsleep).at(20'000).cpu(1).waking(7).at(20'500).wakeup(7, 3).at(21'000).cpu(3).switch_to(7);
   const Timeline timeline = built(t);
   EXPECT_THAT(states(timeline, 7),
               testing::ElementsAre(State::kRunning, State::kBlocked, State::kRunnable, State::kRunning));
@@ -84,7 +84,7 @@ TEST(TimelineWake, MovesToOtherQueuesAreKept) {
 // The waker runs ahead of the sleeper's switch-out.
 TraceBuilder early_waking() {
   TraceBuilder t = on_cpu0();
-  t.at(9'900).cpu(1).waking(7).at(10'000).cpu(0).switch_to(0, kSleep);
+  t.at(9'900).cpu(1).waking(7).at(10'000).cpu(0).switch_to(0, kAsleep);
   return t;
 }
 
@@ -107,7 +107,7 @@ TEST(TimelineEarlyWake, DecidedByTheSwitchIn) {
 
 TEST(TimelineEarlyWake, DecidedByItsOwnMergedEnqueue) {
   TraceBuilder t = on_cpu0();
-  t.at(9'900).cpu(1).waking(7, {.enqueued_ns = 10'200, .queue_cpu = 2}).at(10'000).cpu(0).switch_to(0, kSleep);
+  t.at(9'900).cpu(1).waking(7, {.enqueued_ns = 10'200, .queue_cpu = 2}).at(10'000).cpu(0).switch_to(0, kAsleep);
   const Timeline timeline = built(t);
   EXPECT_EQ(state_at(timeline, 7, 10'000), State::kRunnable);
   EXPECT_EQ(thread(timeline, 7).intervals.back().cpu, 2);
@@ -123,14 +123,14 @@ TEST(TimelineEarlyWake, VoidWhenAnotherWakingFollows) {
 
 TEST(TimelineEarlyWake, VoidWhenItsEnqueueFoundTheThreadAwake) {
   TraceBuilder t = on_cpu0();
-  t.at(9'000).cpu(1).waking(7).at(9'100).wakeup(7, 0).at(10'000).cpu(0).switch_to(0, kSleep).at(20'000).switch_to(7);
+  t.at(9'000).cpu(1).waking(7).at(9'100).wakeup(7, 0).at(10'000).cpu(0).switch_to(0, kAsleep).at(20'000).switch_to(7);
   EXPECT_EQ(built(t).counters().no_wakes, 1u);
 }
 
 TEST(TimelineEarlyWake, VoidAfterTheNextSwitchIn) {
   TraceBuilder t = on_cpu0();
   t.at(9'000).cpu(1).waking(7).cpu(0).at(10'000).switch_to(0, {.preempt = true}).at(11'000).switch_to(7);
-  t.at(12'000).switch_to(0, kSleep).at(20'000).switch_to(7);
+  t.at(12'000).switch_to(0, kAsleep).at(20'000).switch_to(7);
   const Timeline timeline = built(t);
   EXPECT_EQ(timeline.counters().early_wakes, 0u);
   EXPECT_EQ(timeline.counters().no_wakes, 1u);
@@ -138,7 +138,7 @@ TEST(TimelineEarlyWake, VoidAfterTheNextSwitchIn) {
 
 TEST(TimelineLoss, SleepWithoutAWakeAcrossALossIsUnknown) {
   TraceBuilder t = on_cpu0();
-  t.switch_to(0, kSleep).at(30'000).cpu(1).loss(15'000, 3).at(40'000).cpu(0).switch_to(7);
+  t.switch_to(0, kAsleep).at(30'000).cpu(1).loss(15'000, 3).at(40'000).cpu(0).switch_to(7);
   const Timeline timeline = built(t);
   EXPECT_EQ(timeline.counters().no_wakes, 0u);
   EXPECT_EQ(state_at(timeline, 7, 20'000), State::kUnknown);
@@ -160,8 +160,8 @@ TEST(TimelineLoss, MissedSwitchShowsAtTheNextEventOfTheCpu) {
 
 TEST(TimelineLoss, GapInTheThreadsOwnSequenceMakesItsTimeUnknown) {
   TraceBuilder t = on_cpu0();
-  t.switch_to(0, kSleep).at(11'000).switch_to(7).unseen_switch_to(0).unseen_switch_to(7);
-  t.at(20'000).switch_to(0, kSleep);
+  t.switch_to(0, kAsleep).at(11'000).switch_to(7).unseen_switch_to(0).unseen_switch_to(7);
+  t.at(20'000).switch_to(0, kAsleep);
   const Timeline timeline = built(t);
   EXPECT_EQ(timeline.counters().lost_switches, 1u);
   EXPECT_EQ(state_at(timeline, 7, 15'000), State::kUnknown);
@@ -170,7 +170,7 @@ TEST(TimelineLoss, GapInTheThreadsOwnSequenceMakesItsTimeUnknown) {
 
 TEST(TimelineLoss, EnqueueAloneTellsOfALostWaking) {
   TraceBuilder t = on_cpu0();
-  t.switch_to(0, kSleep).at(20'000).cpu(1).wakeup(7, 1);
+  t.switch_to(0, kAsleep).at(20'000).cpu(1).wakeup(7, 1);
   const Timeline timeline = built(t);
   EXPECT_EQ(timeline.counters().lost_wakings, 1u);
   EXPECT_EQ(state_at(timeline, 7, 20'000), State::kRunnable);
@@ -178,7 +178,7 @@ TEST(TimelineLoss, EnqueueAloneTellsOfALostWaking) {
 
 TEST(TimelineMisfit, ThreadThatTurnsUpElsewhereLeavesItsOldCpu) {
   TraceBuilder t = on_cpu0();
-  t.at(20'000).cpu(1).switch_to(7, kSleep).at(30'000).cpu(0).waking(9).at(40'000).switch_to(0, kSleep);
+  t.at(20'000).cpu(1).switch_to(7, kAsleep).at(30'000).cpu(0).waking(9).at(40'000).switch_to(0, kAsleep);
   const Timeline timeline = built(t);
   EXPECT_GE(timeline.counters().misfits, 1u);
   EXPECT_EQ(state_at(timeline, 7, 40'000), State::kBlocked);
@@ -199,7 +199,7 @@ TEST(TimelineMisfit, ContradictingBaseFactsKeepOneThreadPerCpu) {
 
 TEST(TimelineLife, ForkedThreadIsNewUntilItRuns) {
   TraceBuilder t = on_cpu0();
-  t.fork(20, 20).at(10'100).wakeup(20, 1, true).at(12'000).cpu(1).switch_to(20, kSleep);
+  t.fork(20, 20).at(10'100).wakeup(20, 1, true).at(12'000).cpu(1).switch_to(20, kAsleep);
   const Timeline timeline = built(t);
   EXPECT_EQ(state_at(timeline, 20, 9'000), State::kNotBorn);
   EXPECT_EQ(thread(timeline, 20).intervals[0].why(), RunnableWhy::kNew);
@@ -209,7 +209,7 @@ TEST(TimelineLife, ForkedThreadIsNewUntilItRuns) {
 
 TEST(TimelineLife, ReusedTidIsAnotherThread) {
   TraceBuilder t = on_cpu0();
-  t.switch_to(8, {.state = KF_ST_DEAD}).at(20'000).fork(7, 7).wakeup(7, 0, true).at(21'000).switch_to(7, kSleep);
+  t.switch_to(8, {.state = KF_ST_DEAD}).at(20'000).fork(7, 7).wakeup(7, 0, true).at(21'000).switch_to(7, kAsleep);
   const Timeline timeline = built(t);
   const ThreadId first = timeline.find_thread(7, 5'000), second = timeline.find_thread(7, 30'000);
   EXPECT_NE(first, second);
@@ -227,7 +227,7 @@ TEST(TimelineLife, ReusedTidWithoutItsForkIsAnotherThreadToo) {
 
 TEST(TimelineLife, ExecOfANonLeaderTakesTheLeadersTid) {
   TraceBuilder t;
-  t.sleeps(70).runs(0, 71).cpu(0).at(10'000).exec(70, 71, "new").at(20'000).switch_to(0, kSleep);
+  t.sleeps(70).runs(0, 71).cpu(0).at(10'000).exec(70, 71, "new").at(20'000).switch_to(0, kAsleep);
   const Timeline timeline = built(t);
   const ThreadId leader = timeline.find_thread(70, 5'000), caller = timeline.find_thread(71, 5'000);
   EXPECT_EQ(timeline.piece_at(leader, 10'000).state, State::kExited);
@@ -242,7 +242,7 @@ TEST(TimelineLife, ExecOfANonLeader_GoesByTheLeadersTidBeforeItIsAnnounced) {
   t.runs(0, 70).cpu(0).at(5'000).fork(71, 70).wakeup(71, 0, true).at(6'000).switch_to(71, {.state = KF_ST_DEAD});
   t.at(8'000).waking(9);
   std::get<WakingEvent>(t.events().back()).tid = 70;
-  t.at(10'000).exec(70, 71, "new").at(20'000).switch_to(0, kSleep);
+  t.at(10'000).exec(70, 71, "new").at(20'000).switch_to(0, kAsleep);
   std::get<ExecEvent>(t.events()[t.events().size() - 2]).tid = 70;
   const Timeline timeline = built(t);
   const ThreadId caller = timeline.find_thread(71, 5'500);
@@ -258,7 +258,7 @@ TEST(TimelineLife, ExecOfANonLeader_GoesByTheLeadersTidBeforeItIsAnnounced) {
 // A thread that no snapshot lists and that was never seen leaving: what its interrupts do is not seen either.
 TEST(TimelineLoss, ACpuGivenToAHiddenThread_IsAHoleUntilTheEnd) {
   TraceBuilder t;
-  t.runs(0, 7).runs(1, 0).named(7, "seven").cpu(0).at(10'000).switch_to(70, kSleep);
+  t.runs(0, 7).runs(1, 0).named(7, "seven").cpu(0).at(10'000).switch_to(70, kAsleep);
   t.cpu(1).at(30'000).wakeup(7, 1).at(31'000).switch_to(7);
   const Timeline timeline = built(t);
   EXPECT_TRUE(timeline.losses().any_in(0, 20'000, 21'000));
@@ -267,7 +267,7 @@ TEST(TimelineLoss, ACpuGivenToAHiddenThread_IsAHoleUntilTheEnd) {
 
 TEST(TimelineLoss, ACpuGivenToAThreadThatTheSnapshotLists_IsNone) {
   TraceBuilder t;
-  t.runs(0, 7).named(7, "seven").named(8, "eight").cpu(0).at(10'000).switch_to(8, kSleep);
+  t.runs(0, 7).named(7, "seven").named(8, "eight").cpu(0).at(10'000).switch_to(8, kAsleep);
   EXPECT_TRUE(built(t).losses().all().empty());
 }
 
@@ -275,7 +275,7 @@ TEST(TimelineLoss, WakingInAHole_LeavesTheSleepASleep) {
   TraceBuilder t;
   t.runs(0, 7).cpu(0).at(10'000).switch_to(0, {.state = KF_ST_SLEEP, .call = "nanosleep", .enter_ns = 9'000});
   t.at(50'000).loss(49'000, 2).at(51'000).switch_to(7).at(52'000).returns("nanosleep", 9'000, 0);
-  t.at(60'000).switch_to(0, kSleep);
+  t.at(60'000).switch_to(0, kAsleep);
   const Timeline timeline = built(t);
   const model::Piece sleep = timeline.piece_at(timeline.find_thread(7, 20'000), 20'000);
   EXPECT_EQ(sleep.state, State::kBlocked);
@@ -286,7 +286,7 @@ TEST(TimelineLoss, WakingInAHole_LeavesTheSleepASleep) {
 
 TEST(TimelineLoss, SnapshotCountsMoreSwitches_NothingIsKnownSinceTheLastOne) {
   TraceBuilder t;
-  t.runs(0, 7).named(7, "seven").cpu(0).at(10'000).switch_to(0, kSleep);
+  t.runs(0, 7).named(7, "seven").cpu(0).at(10'000).switch_to(0, kAsleep);
   for (const std::uint64_t counted : {1, 2}) {
     std::vector<kf_task> tasks(1);
     tasks[0].tid = 7;
@@ -300,9 +300,51 @@ TEST(TimelineLoss, SnapshotCountsMoreSwitches_NothingIsKnownSinceTheLastOne) {
   }
 }
 
+TEST(TimelineLoss, NotInTheSnapshot_NothingIsKnownSinceTheLastSwitchBeforeTheLoss) {
+  for (const bool lossy : {false, true}) {
+    TraceBuilder t;
+    t.runs(0, 7).named(7, "seven").cpu(0).at(10'000).switch_to(8, kAsleep);
+    if (lossy) t.at(50'000).loss(40'000, 2);
+    std::vector<kf_task> tasks(1);
+    tasks[0].tid = 8;
+    tasks[0].ts_ns = 900'000'000;
+    model::TimelineBuilder builder({kBegin, 1'000'000'000, {}, {}, tasks, {}});
+    for (const Event& event : t.events()) builder.add(event);
+    const Timeline timeline = std::move(builder).finish();
+    const State state = timeline.piece_at(timeline.find_thread(7, 20'000), 20'000).state;
+    EXPECT_EQ(state, lossy ? State::kUnknown : State::kBlocked);
+  }
+}
+
+// Its last switches are not seen: whom it ran last is unknown until it is off, and then it runs nobody.
+TEST(TimelineLoss, CpuThatGoesOffline_RunsNobodyFromThenOn) {
+  TraceBuilder t;
+  t.runs(0, 7).runs(1, 8).cpu(1).at(10'000).waking(7).at(90'000).cpu(0).switch_to(9, kAsleep);
+  const kf_loss gone{.kind = KF_LOSS_OFFLINE, .lane = 1, .from_ns = 8'000, .to_ns = 20'000, .count = 0};
+  model::TimelineBuilder builder({kBegin, 100'000, t.base_tasks(), t.base_lanes(), {}, {&gone, 1}});
+  for (const Event& event : t.events()) builder.add(event);
+  const Timeline timeline = std::move(builder).finish();
+  const auto state_at = [&](std::uint32_t tid, std::uint64_t ns) {
+    return timeline.piece_at(timeline.find_thread(tid, ns), ns).state;
+  };
+  EXPECT_EQ(state_at(8, 9'000), State::kRunning);
+  EXPECT_EQ(state_at(8, 15'000), State::kUnknown);
+  EXPECT_EQ(state_at(8, 50'000), State::kUnknown);
+  EXPECT_EQ(state_at(7, 50'000), State::kRunning) << "on a CPU that stayed";
+  auto occupants = timeline.occupants(1, 15'000, 50'000);
+  model::OccupantPiece piece;
+  ASSERT_TRUE(occupants.next(piece));
+  EXPECT_EQ(piece.thread, model::kNoThread);
+  ASSERT_TRUE(occupants.next(piece));
+  EXPECT_EQ(piece.thread, model::kIdleThread);
+  EXPECT_EQ(piece.begin_ns, 20'000u);
+  EXPECT_TRUE(timeline.losses().any_in(1, 15'000, 16'000));
+  EXPECT_FALSE(timeline.losses().any_in(1, 30'000, 40'000)) << "while it is off, nothing can be missing";
+}
+
 TEST(TimelineEdge, FirstEventOfACpuSaysWhoHasRunSinceTheBeginning) {
   TraceBuilder t;
-  t.cpu(0).unseen_switch_to(7).cpu(1).at(5'000).waking(7).cpu(0).at(10'000).switch_to(0, kSleep);
+  t.cpu(0).unseen_switch_to(7).cpu(1).at(5'000).waking(7).cpu(0).at(10'000).switch_to(0, kAsleep);
   const Timeline timeline = built(t);
   EXPECT_EQ(state_at(timeline, 7, kBegin), State::kRunning);
   EXPECT_EQ(state_at(timeline, 7, 7'000), State::kRunning);  // the waking found it awake
@@ -327,7 +369,7 @@ TEST(TimelineEdge, SnapshotCountsOnlyForThreadsWithoutEvents) {
     task.snapshot_ns = 50'000;
     task.out_state = KF_ST_DISK;
   }
-  t.at(60'000).switch_to(0, kSleep);
+  t.at(60'000).switch_to(0, kAsleep);
   const Timeline timeline = built(t);
   EXPECT_EQ(state_at(timeline, 7, 55'000), State::kRunning);
   EXPECT_EQ(state_at(timeline, 9, kBegin), State::kBlocked);
@@ -335,7 +377,7 @@ TEST(TimelineEdge, SnapshotCountsOnlyForThreadsWithoutEvents) {
 
 TEST(TimelineEdge, EventsBehindTheWindowAreLeftOut) {
   TraceBuilder t = on_cpu0();
-  t.at(kEnd + 1).switch_to(0, kSleep);
+  t.at(kEnd + 1).switch_to(0, kAsleep);
   EXPECT_EQ(built(t).thread(0).intervals.back().state, State::kRunning);
 }
 

@@ -6,7 +6,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -214,6 +216,98 @@ TEST_F(ControlSocket, TooManyClientsAreToldSo) {
   silent.back().reset();
   std::string reply;
   while (reply != "1") reply = ask("a", "1");  // until the server has noticed
+}
+
+TEST_F(ControlSocket, OfManyClientsEightAreHeld) {
+  const auto server = serve_echo("a");
+  constexpr std::size_t kAll = 64, kHeld = 8;
+  std::vector<UniqueFd> clients;
+  for (std::size_t i = 0; i < kAll; ++i) clients.push_back(connect_raw("a"));
+  std::size_t turned_away = 0, dropped = 0;
+  for (const auto& fd : clients) {  // each returns when the server hangs up
+    const std::string reply = read_all(fd);
+    turned_away += reply.find("busy with other requests") != reply.npos;
+    dropped += reply.empty();
+  }
+  EXPECT_EQ(turned_away + dropped, kAll);
+  EXPECT_GE(dropped, kHeld);
+  EXPECT_EQ(ask("a", "1"), "1");
+}
+
+TEST_F(ControlSocket, AClientThatTricklesIsDropped) {
+  const auto server = serve_echo("a");
+  const auto client = connect_raw("a");
+  std::size_t sent = 0;
+  while (::send(client.get(), "x", 1, MSG_NOSIGNAL) == 1) {  // until the server hangs up
+    ++sent;
+    EXPECT_EQ(ask("a", "1"), "1");
+    std::this_thread::sleep_for(20ms);
+  }
+  EXPECT_GT(sent, 0u);
+}
+
+TEST_F(ControlSocket, OtherUsersAreTurnedAwayEvenIfTheFileLetsThemIn) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to become another user";
+  const auto server = serve_echo("a");
+  const std::string path = control_socket_path("a");
+  for (const auto& open : {directory_.path(), directory_.file("run"), path}) ASSERT_EQ(::chmod(open.c_str(), 0777), 0);
+  sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
+  std::strcpy(address.sun_path, path.c_str());
+  const auto child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    constexpr uid_t kNobody = 65534;
+    const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
+    char reply[256] = {};
+    if (::setuid(kNobody) != 0) ::_exit(2);
+    if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) ::_exit(3);
+    if (::recv(fd, reply, sizeof reply - 1, 0) <= 0) ::_exit(4);
+    ::_exit(std::strstr(reply, "only root and the user who runs the recorder") != nullptr ? 0 : 5);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+  EXPECT_EQ(ask("a", "1"), "1");
+}
+
+TEST_F(ControlSocket, WithoutFreeDescriptorsClientsAreTurnedAwayNotKeptWaiting) {
+  const auto server = serve_echo("a");
+  sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
+  std::strcpy(address.sun_path, control_socket_path("a").c_str());
+  const UniqueFd client{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  rlimit old{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &old), 0);
+  const rlimit few{64, old.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  std::vector<UniqueFd> all;
+  for (int fd; (fd = ::fcntl(client.get(), F_DUPFD_CLOEXEC, 0)) >= 0;) all.emplace_back(fd);
+  EXPECT_EQ(::connect(client.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  EXPECT_EQ(read_all(client), "");  // returns when the server hangs up
+  all.clear();
+  ::setrlimit(RLIMIT_NOFILE, &old);
+  EXPECT_EQ(ask("a", "1"), "1");
+}
+
+TEST_F(ControlSocket, ASocketThatWasRemovedOrReplacedIsNoticedAndLeftAlone) {
+  auto server = serve_echo("a");
+  const std::string path = server->path();
+  EXPECT_TRUE(server->reachable());
+  std::filesystem::remove(path);
+  EXPECT_FALSE(server->reachable());
+  test::write_text(path, "another's");
+  EXPECT_FALSE(server->reachable());
+  server.reset();
+  EXPECT_EQ(test::read_text(path), "another's");
+}
+
+TEST_F(ControlSocket, TheNextRecordersLockIsLeftAlone) {
+  auto first = serve_echo("a");
+  std::filesystem::remove_all(directory_.file("run"));
+  const auto second = serve_echo("a");
+  first.reset();
+  EXPECT_TRUE(second->reachable());
+  EXPECT_FALSE(ControlServer::start("a", [](const std::string&, ControlReply) {}));
+  EXPECT_EQ(ask("a", "1"), "1");
 }
 
 TEST_F(ControlSocket, AnEndlessRequestIsCutOff) {

@@ -11,6 +11,8 @@
 #include <cstring>
 #include <filesystem>
 
+#include "support/failing_sink.hpp"
+#include "support/sample_dump.hpp"
 #include "support/temp_dir.hpp"
 
 namespace kflight::record {
@@ -96,6 +98,51 @@ TEST_F(DumpStoreTest, AFailureLeavesNothingAndTheNextDumpSucceeds) {
   EXPECT_EQ(counts.last_error, "the disk is full");
 }
 
+// The disk is full at each write of a whole dump once, in a row: nothing of those dumps stays, and the next one is whole.
+TEST_F(DumpStoreTest, EveryFailingWriteLeavesNothing) {
+  const auto store = open();
+  unsigned failures = 0;
+  for (bool failed = true; failed;) {
+    const auto dump = store->store("manual", kNoon, [&](ByteSink& file) -> Result<> {
+      test::FailsOnce sink(file, static_cast<int>(failures));
+      dump::DumpWriter writer(sink);
+      std::optional<Error> error;
+      test::write_sample(writer, [&](const auto& result) {
+        if (!result && !error) error = result.error();
+      });
+      failed = sink.failed();
+      if (error) return *error;
+      return {};
+    });
+    ASSERT_EQ(dump.has_value(), !failed) << failures;
+    if (!failed) break;
+    ASSERT_TRUE(files().empty()) << failures;
+    ++failures;
+  }
+  EXPECT_GT(failures, 10u);
+  EXPECT_EQ(store->counts().failed, failures);
+  ASSERT_EQ(files().size(), 1u);
+  const auto whole = test::sample_dump();
+  const auto written = test::read_text(directory_.file(files()[0]));
+  EXPECT_TRUE(std::ranges::equal(std::as_bytes(std::span{written}), whole));
+}
+
+// Names carry the wall clock; nothing else in a dump's life depends on it.
+TEST_F(DumpStoreTest, AClockThatStepsBackChangesNamesOnly) {
+  const auto store = open("web", 25);
+  constexpr std::uint64_t kHour = 3'600'000'000'000;
+  int steps = 0;
+  for (const std::uint64_t realtime_ns : {kNoon, kNoon - kHour, kNoon - 2 * kHour, std::uint64_t{0}}) {
+    const auto dump = store->store("manual", realtime_ns, of_size(10));
+    ASSERT_TRUE(dump) << dump.error().what;
+    ASSERT_TRUE(std::filesystem::exists(dump->path));
+    age(std::filesystem::path(dump->path).filename(), 3600 * steps++);
+  }
+  EXPECT_EQ(files().size(), 2u);
+  EXPECT_EQ(store->counts().failed, 0u);
+  EXPECT_EQ(store->counts().removed, 2u);
+}
+
 TEST_F(DumpStoreTest, ADirectoryThatVanishesIsAFailureToo) {
   const auto store = open();
   std::filesystem::remove(directory_.path());
@@ -161,7 +208,7 @@ TEST_F(DumpStoreTest, RemovesWhatAKilledRunLeftHalfWritten) {
 
 TEST_F(DumpStoreTest, RefusesPlacesItCannotWriteTo) {
   EXPECT_THAT(DumpStore::open({.directory = directory_.file("none"), .name = "web"}).error().what,
-              HasSubstr("No such file or directory (ENOENT); create it or name another with -o"));
+              HasSubstr("No such file or directory (ENOENT); create it, or choose another with -o"));
   put("file", 1);
   EXPECT_THAT(DumpStore::open({.directory = directory_.file("file"), .name = "web"}).error().what,
               HasSubstr("it is not a directory"));

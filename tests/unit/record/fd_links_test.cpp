@@ -12,8 +12,8 @@
 
 #include "base/unique_fd.hpp"
 #include "dump/fd_links.hpp"
-#include "dump/syscalls.hpp"
 #include "dump/thread_facts.hpp"
+#include "support/calls.hpp"
 #include "support/chunk_builder.hpp"
 
 namespace kflight::record {
@@ -31,7 +31,6 @@ class FdLinksTest : public testing::Test {
     socket_ = UniqueFd(ends[0]), socket_end_ = UniqueFd(ends[1]);
     event_ = UniqueFd(eventfd(0, 0));
   }
-  static std::uint32_t nr(std::string_view call) { return *dump::syscall_nr(call); }
   static kf_u64 arg(const UniqueFd& fd) { return static_cast<kf_u64>(fd.get()); }
   // A thread of this process, as the snapshot has it.
   kf_task task(std::uint32_t tid, std::string_view call = "", kf_u64 first = 0) const {

@@ -20,7 +20,7 @@ namespace {
 
 using namespace test;
 
-constexpr std::uint64_t kSecond = 1'000'000'000;
+constexpr std::uint64_t kOneSecond = 1'000'000'000;
 
 std::vector<std::byte> record(kf_u64 id, std::uint64_t sent_ns, std::size_t frames = 4, kf_u32 tgid = 0) {
   kf_stack head{};
@@ -78,18 +78,18 @@ TEST(StackStore, ForgetsWhatNoEventOfTheWindowCanName) {
   int resent = 0;
   StackStore store(20'000, [&] { ++resent; });
   kf_u64 id = 0;
-  while (resent == 0) store.add(record(++id, 5 * kSecond), 10 * kSecond);
+  while (resent == 0) store.add(record(++id, 5 * kOneSecond), 10 * kOneSecond);
   const kf_u64 old = id;
-  EXPECT_FALSE(store.wants_to_shrink(10 * kSecond));
-  store.add(record(2, 12 * kSecond), 12 * kSecond);        // still in use
-  store.add(record(old + 1, 12 * kSecond), 12 * kSecond);  // new
-  ASSERT_TRUE(store.wants_to_shrink(20 * kSecond));
+  EXPECT_FALSE(store.wants_to_shrink(10 * kOneSecond));
+  store.add(record(2, 12 * kOneSecond), 12 * kOneSecond);        // still in use
+  store.add(record(old + 1, 12 * kOneSecond), 12 * kOneSecond);  // new
+  ASSERT_TRUE(store.wants_to_shrink(20 * kOneSecond));
   const kf_base_stack base{.tid = 1, .reserved = 0, .out_ns = 5, .kernel = 3, .user = 0};
-  store.shrink(20 * kSecond, {&base, 1});
+  store.shrink(20 * kOneSecond, {&base, 1});
   EXPECT_EQ(ids(store), (std::vector<kf_u64>{2, 3, old + 1}));
   EXPECT_EQ(resent, 1);
-  EXPECT_FALSE(store.wants_to_shrink(30 * kSecond));
-  while (resent == 1) store.add(record(++id, 40 * kSecond), 40 * kSecond);  // and once more
+  EXPECT_FALSE(store.wants_to_shrink(30 * kOneSecond));
+  while (resent == 1) store.add(record(++id, 40 * kOneSecond), 40 * kOneSecond);  // and once more
   EXPECT_EQ(store.lost(), 0u);
 }
 

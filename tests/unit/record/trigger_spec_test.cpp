@@ -7,12 +7,12 @@
 
 #include <random>
 
-#include "dump/syscalls.hpp"
+#include "support/calls.hpp"
 
 namespace kflight::record {
 namespace {
 
-std::uint32_t nr(std::string_view name) { return dump::syscall_nr(name).value(); }
+using test::nr;
 
 TriggerRule parsed(std::string_view text) {
   auto rule = parse_trigger(text);

@@ -8,17 +8,16 @@
 
 #include <memory>
 
-#include "dump/syscalls.hpp"
 #include "record/trigger_policy.hpp"
+#include "support/calls.hpp"
 
 namespace kflight::record {
 namespace {
 
 using namespace std::chrono_literals;
+using test::nr;
 
 constexpr std::uint64_t kMs = 1'000'000, kSecond = 1000 * kMs;
-
-std::uint32_t nr(std::string_view name) { return dump::syscall_nr(name).value(); }
 
 TriggerSet compiled(std::initializer_list<std::string> texts) {
   std::vector<TriggerSpec> specs;
