@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Configures and builds one preset in .build/PRESET (or $KF_BUILD_DIR). $KF_CMAKE_ARGS goes to cmake.
-# Usage: scripts/build.sh [dev|release|asan|tsan] [ninja targets...]
+# Usage: scripts/build.sh PRESET [ninja targets...]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 preset=${1:-dev}

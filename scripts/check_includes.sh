@@ -27,6 +27,7 @@ LIBRARIES = [
     (r'CLI/', {'cli'}, 'headers too'),
     (r'nlohmann/', {'dump', 'record', 'analyze', 'export', 'cli'}, 'sources only'),
     (r'protozero/', {'export'}, 'headers too'),
+    (r'seccomp\.h', {'record'}, 'sources only'),
     (r'zstd|xxhash', {'dump'}, 'sources only'),
 ]
 

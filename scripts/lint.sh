@@ -1,12 +1,19 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# clang-tidy over the userspace code and the tests, or over the files given. Its findings are errors.
-# Usage: scripts/lint.sh [FILE.cpp...]
+# clang-tidy over the userspace code, over what differs from a commit, or over the files given; as many at once as there
+# are CPUs. Its findings are errors.
+# Usage: scripts/lint.sh [--changed [COMMIT] | FILE.cpp...]    COMMIT: main
 set -euo pipefail
 cd "$(dirname "$0")/.."
-build=${KF_BUILD_DIR:-.build/dev}
-# generated headers must exist, so something has to be built first
-[ -f "$build/compile_commands.json" ] || scripts/build.sh dev kf_bpf_generate
-if [ $# -eq 0 ]; then mapfile -t files < <(git ls-files 'userspace/*.cpp' 'tests/*.cpp' ':!tests/consumer'); else files=("$@"); fi
-printf '%s\0' "${files[@]}" | xargs -0 -n 1 -P "$(nproc)" clang-tidy --quiet -p "$build"
+if [ "${1:-}" = --changed ]; then
+  mapfile -t files < <(git diff --name-only --diff-filter=d "${2:-main}" -- 'userspace/*.cpp' 'tests/fuzz/*.cpp')
+elif [ $# -eq 0 ]; then
+  mapfile -t files < <(git ls-files 'userspace/*.cpp' 'tests/fuzz/*.cpp')
+else
+  files=("$@")
+fi
+[ ${#files[@]} -gt 0 ] || exit 0
+build=${KF_BUILD_DIR:-.build/asan} # the preset whose flags are clang's
+[ -f "$build/compile_commands.json" ] || scripts/build.sh asan kf_bpf_generate # brings the generated headers
+printf '%s\0' "${files[@]}" | xargs -0 -n 1 -P "$(nproc)" nice clang-tidy --quiet -p "$build"

@@ -2,22 +2,30 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Installs what building, testing and the demo need on Debian 12; says nothing and changes nothing when it is all there.
-# On other distributions it only checks, and lists what to install. Usage: scripts/setup.sh
+# On other distributions it only checks, and lists what to install.
+# Usage: scripts/setup.sh [--vm]    --vm: what scripts/vmtest.sh needs as well
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 packages=(
   cmake ninja-build g++ pkg-config python3 util-linux procps
   clang llvm bpftool clang-format clang-tidy
-  libbpf-dev libelf-dev libdw-dev libiberty-dev zlib1g-dev libzstd-dev libxxhash-dev
+  libbpf-dev libseccomp-dev libelf-dev libdw-dev libiberty-dev zlib1g-dev libzstd-dev libxxhash-dev
   libfmt-dev libcli11-dev nlohmann-json3-dev libprotozero-dev
-  libgtest-dev libgmock-dev libbenchmark-dev
+  libgtest-dev libgmock-dev libbenchmark-dev valgrind linux-perf
 )
 
 die() {
   echo "setup.sh: $*" >&2
   exit 1
 }
+
+vm=
+case ${1:-} in
+  '') ;;
+  --vm) vm=1 packages+=(qemu-system-x86 busybox-static cpio) ;;
+  *) die "unknown argument '$1'; usage: scripts/setup.sh [--vm]" ;;
+esac
 
 missing_packages() {
   local installed package
@@ -33,10 +41,13 @@ missing_packages() {
 # Other distributions name their packages differently: look for the things themselves.
 missing_pieces() {
   local piece
-  for piece in cmake ninja g++ pkg-config python3 clang llvm-strip bpftool; do
+  for piece in cmake ninja g++ pkg-config python3 clang llvm-strip bpftool valgrind perf; do
     PATH=$PATH:/usr/sbin:/sbin command -v "$piece" >/dev/null || echo "$piece"
   done
-  for piece in libbpf libelf libdw zlib libzstd libxxhash fmt CLI11 nlohmann_json gtest gmock benchmark; do
+  for piece in ${vm:+qemu-system-x86_64 busybox cpio}; do
+    command -v "$piece" >/dev/null || echo "$piece"
+  done
+  for piece in libbpf libseccomp libelf libdw zlib libzstd libxxhash fmt CLI11 nlohmann_json gtest gmock benchmark; do
     pkg-config --exists "$piece" 2>/dev/null || echo "$piece (development files)"
   done
   [ -e /usr/include/protozero/version.hpp ] || echo "protozero (headers)"

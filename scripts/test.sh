@@ -2,23 +2,32 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Everything that must hold before a change goes in: builds without warnings, unit tests plain and under the sanitizers,
-# then all tests of the release build, those on real BPF included; ctest's summary of that run comes last.
-# Usage: scripts/test.sh [--quick]    --quick leaves the sanitizer builds out
+# fuzzing for a moment, no event dearer than it was (bench/guard.sh), a recorder that stays as it is for two minutes
+# (bench/soak.sh), then all tests of the release build, those on real BPF included; ctest's summary of that run comes last.
+# Usage: scripts/test.sh [--quick] [--vm]
+#   --quick  leaves the sanitizer builds, fuzzing and the two minutes out
+#   --vm     boots the kernels of scripts/vmtest.sh --ci as well
+#   KF_FUZZ_SECONDS  for each fuzz target (8)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 sanitizers=(asan tsan)
+soak=1
+vm=
+fuzz_seconds=${KF_FUZZ_SECONDS:-8}
 for argument in "$@"; do
   case $argument in
-    --quick) sanitizers=() ;;
+    --quick) sanitizers=() fuzz_seconds=0 soak= ;;
+    --vm) vm=--vm ;;
     *)
-      echo "test.sh: unknown argument '$argument'; usage: scripts/test.sh [--quick]" >&2
+      echo "test.sh: unknown argument '$argument'; usage: scripts/test.sh [--quick] [--vm]" >&2
       exit 2
       ;;
   esac
 done
 
 if [ "$(id -u)" -ne 0 ]; then
+  soak=
   if [ "${CI:-}" = true ]; then
     echo "test.sh: CI must run this as root: the integration tests load BPF programs" >&2
     exit 1
@@ -26,14 +35,35 @@ if [ "$(id -u)" -ne 0 ]; then
   echo "test.sh: NOT ROOT: the integration tests need root to load BPF programs and will be reported as skipped" >&2
 fi
 
-scripts/setup.sh
+scripts/setup.sh $vm
 jobs=$(nproc)
 
 # release comes first so that a compile error shows before anything slow, and its tests last
 KF_CMAKE_ARGS="-DKFLIGHT_WERROR=ON" scripts/build.sh release
+[ -z "$vm" ] || scripts/vmtest.sh --ci
+# a recorder must stay as it is beside whatever else the machine does, compilers for instance
+if [ -n "$soak" ]; then
+  bench/soak.sh --minutes 2 >.build/soak.log 2>&1 &
+  soak=$!
+  trap 'kill "$soak" 2>/dev/null || true; wait "$soak" || true' EXIT
+fi
 for preset in "${sanitizers[@]}"; do
-  # warnings count in the release build only: between a sanitizer's checks g++ 12 sees ghosts in the standard library
-  scripts/build.sh "$preset" unit_tests
+  # asan's compiler is clang, whose warnings are others, those on thread safety included; between tsan's checks g++ 12
+  # sees ghosts in the standard library
+  case $preset in
+    asan) targets=(unit_tests fuzz_targets) werror=ON ;;
+    *) targets=(unit_tests) werror=OFF ;;
+  esac
+  KF_CMAKE_ARGS="-DKFLIGHT_WERROR=$werror" scripts/build.sh "$preset" "${targets[@]}"
   ctest --test-dir ".build/$preset" -L '^unit$' -j "$jobs" --no-tests=error --output-on-failure --progress
 done
+# with a seed, so that it fails for what was changed; to search for what was always there is bench/fuzz.sh's alone
+[ "$fuzz_seconds" -eq 0 ] || bench/fuzz.sh --seconds "$fuzz_seconds" --seed 1
+bench/guard.sh
+if [ -n "$soak" ]; then
+  trap - EXIT
+  wait "$soak" && status=0 || status=$?
+  cat .build/soak.log
+  [ "$status" -eq 0 ] || exit "$status"
+fi
 ctest --test-dir .build/release -j "$jobs" --no-tests=error --output-on-failure
