@@ -10,7 +10,6 @@
 #   trigger   the same with a trigger on slow syscalls: tracepoints are attached, little is written
 #   full-causes-off, default-causes-off   without the cause register and the events that go with it
 # Usage: bench/overhead.sh [--rounds 7] [--modes full,default,target,trigger] [--programs pipe,getppid,messaging]
-#                          [--install-perf]
 . "$(dirname "$0")/common.sh"
 
 rounds=7
@@ -21,11 +20,10 @@ while [ $# -gt 0 ]; do
     --rounds) rounds=${2:?--rounds needs a number} && shift 2 ;;
     --modes) modes=${2:?--modes needs a list} && shift 2 ;;
     --programs) programs=${2:?--programs needs a list} && shift 2 ;;
-    --install-perf) apt-get install -q -y --no-install-recommends linux-perf >&2 && shift ;;
     *) die "unknown argument '$1'; the head of this script says what there is" ;;
   esac
 done
-command -v perf >/dev/null || die "perf is not installed; --install-perf installs Debian's linux-perf"
+command -v perf >/dev/null || die "perf is not installed; scripts/setup.sh installs it"
 scripts/build.sh release kflight_cli getppid_loop >&2
 start_idle
 

@@ -9,7 +9,8 @@
 # Usage: bench/peers.sh [--rounds 5] [--seconds 10] [--recorders LIST] [--workloads LIST] [--measure cost,window]
 #                       [--values FILE] [--markdown|--json]
 #   --seconds  how long the endless load runs       --values  adds to the numbers in FILE; the tables are of them all
-# A round takes a quarter of an hour. On a machine with other work, `nice -n -20` keeps that out of the numbers.
+# A round takes a quarter of an hour. On a machine with other work, `nice -n -20` keeps that out of the numbers; then the
+# loads have that priority, too, and a dump beside 320 processes waits for its turn.
 #
 # A load is some functions in bench/peers/workloads.sh. A recorder NAME is a file in bench/peers/recorders with at least
 #   NAME_start         returns when it records; leaves the processes it consists of in recorder_pids

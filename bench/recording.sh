@@ -8,7 +8,7 @@
 . "$(dirname "$0")/common.sh"
 
 seconds=${1:-10}
-command -v perf >/dev/null || die "perf is not installed; bench/overhead.sh --install-perf installs Debian's linux-perf"
+command -v perf >/dev/null || die "perf is not installed; scripts/setup.sh installs it"
 scripts/build.sh release kflight_cli getppid_loop workload_nanosleep workload_mutex_sleeper >&2
 
 now_ns() { date +%s%N; }

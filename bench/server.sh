@@ -1,49 +1,80 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# How much longer the demo's server takes for a request while kflight records it as the demo does: the ratio of the
-# median latencies of two runs next to each other, in turns as to which comes first; the median of some rounds.
-# Usage: bench/server.sh [--rounds 7] [--seconds 5]
+# How much longer the demo's server takes for a request while kflight records it as the demo does, and while programs
+# that do nothing hang on the same tracepoints, which is the floor: ratios of the median latency to that of an untraced
+# run of the same round, whose order turns; the medians of some rounds.
+# Usage: bench/server.sh [--rounds 7] [--seconds 5] [-- RECORD ARGUMENTS...]    instead of --trigger 'syscall>50ms'
 . "$(dirname "$0")/common.sh"
 
 rounds=7
 seconds=5
+arguments=(--trigger 'syscall>50ms')
 while [ $# -gt 0 ]; do
   case $1 in
     --rounds) rounds=${2:?--rounds needs a number} && shift 2 ;;
     --seconds) seconds=${2:?--seconds needs a number} && shift 2 ;;
+    --) shift && arguments=("$@") && break ;;
     *) die "unknown argument '$1'; the head of this script says what there is" ;;
   esac
 done
-scripts/build.sh release kflight_cli workload_stall_server >&2
-mkfifo "$temp/go"
-exec 3<>"$temp/go"
+scripts/build.sh release kflight_cli workload_stall_server bench_empty_programs >&2
+mkfifo "$temp/go" "$temp/hold"
+exec 3<>"$temp/go" 4<>"$temp/hold"
 
-# serve [RECORD ARGUMENTS...]: median latency in ns. The server waits until the recorder is there.
-serve() {
+# Each prints its median latency in ns. The server waits until whoever traces it is there.
+start_server() {
   start_load sh -c 'exec "$@" <&3' sh "$build/workloads/workload_stall_server" --wait --clean \
     --run $((seconds * 1000)) >"$temp/server"
-  local server=$load
-  [ $# -eq 0 ] || start_recorder --pid "$server" "$@"
+  server=$load
+}
+end_server() {
   printf '\n\n' >&3 # start, and end when done
   wait_for "$server"
-  if [ $# -gt 0 ]; then
-    stop_recorder # it has ended with its target, and says how many events it has lost
-    sed -n 's/.* \([0-9,]*\) lost,.*/\1/p' "$temp/record.log" | tr -d , >>"$temp/losses"
-  fi
-  tail -1 "$temp/server" | number_in did median_ns
+}
+latency() { tail -1 "$temp/server" | number_in did median_ns; }
+
+untraced() {
+  start_server
+  end_server
+  latency >"$temp/untraced"
 }
 
-traced() { serve --trigger 'syscall>50ms' >"$temp/traced"; }
-untraced() { serve >"$temp/untraced"; }
+empty() {
+  start_server
+  start_load sh -c 'exec "$@" <&4' sh "$build/bench/bench_empty_programs" sched_switch sched_waking sched_wakeup \
+    sched_wakeup_new sched_migrate_task sys_enter sys_exit >"$temp/empty.out"
+  local programs=$load
+  until grep -q ready "$temp/empty.out"; do
+    kill -0 "$programs" || die "the empty programs could not be attached"
+    sleep 0.05
+  done
+  end_server
+  printf '\n' >&4
+  wait_for "$programs"
+  latency >"$temp/empty"
+}
+
+traced() {
+  start_server
+  start_recorder --pid "$server" "${arguments[@]}"
+  end_server
+  stop_recorder # it has ended with its target, and says how many events it has lost
+  sed -n 's/.* \([0-9,]*\) lost,.*/\1/p' "$temp/record.log" | tr -d , >>"$temp/losses"
+  latency >"$temp/traced"
+}
 
 : >"$temp/losses"
 for round in $(seq "$rounds"); do
-  if ((round % 2)); then untraced && traced; else traced && untraced; fi
-  echo "$(cat "$temp/untraced") $(cat "$temp/traced")" >>"$temp/rounds"
+  if ((round % 2)); then untraced && empty && traced; else traced && empty && untraced; fi
+  echo "$(cat "$temp/untraced") $(cat "$temp/empty") $(cat "$temp/traced")" >>"$temp/rounds"
 done
-awk '{ print $2 / $1 }' "$temp/rounds" | sort -g >"$temp/ratios"
 echo "median latency, us: untraced $(awk '{ print $1 / 1000 }' "$temp/rounds" | median)," \
-  "traced $(awk '{ print $2 / 1000 }' "$temp/rounds" | median)"
-echo "ratio: median $(median <"$temp/ratios"), from $(head -1 "$temp/ratios") to $(tail -1 "$temp/ratios")"
+  "empty programs $(awk '{ print $2 / 1000 }' "$temp/rounds" | median)," \
+  "kflight $(awk '{ print $3 / 1000 }' "$temp/rounds" | median)"
+for column in 2 3; do
+  awk -v column=$column '{ print $column / $1 }' "$temp/rounds" | sort -g >"$temp/ratios"
+  [ $column = 2 ] && name='empty programs' || name=kflight
+  echo "ratio of $name: median $(median <"$temp/ratios"), from $(head -1 "$temp/ratios") to $(tail -1 "$temp/ratios")"
+done
 echo "losses: $(awk '{ n += $1 } END { print n + 0 }' "$temp/losses")"
