@@ -35,12 +35,19 @@ if [ "$(id -u)" -ne 0 ]; then
   echo "test.sh: NOT ROOT: the integration tests need root to load BPF programs and will be reported as skipped" >&2
 fi
 
+step() { printf '==== %d:%02d %s\n' $((SECONDS / 60)) $((SECONDS % 60)) "$*"; }
+
+step set-up
 scripts/setup.sh $vm
 jobs=$(nproc)
 
 # release comes first so that a compile error shows before anything slow, and its tests last
+step release: build
 KF_CMAKE_ARGS="-DKFLIGHT_WERROR=ON" scripts/build.sh release
-[ -z "$vm" ] || scripts/vmtest.sh --ci
+if [ -n "$vm" ]; then
+  step other kernels
+  scripts/vmtest.sh --ci
+fi
 # a recorder must stay as it is beside whatever else the machine does, compilers for instance
 if [ -n "$soak" ]; then
   bench/soak.sh --minutes 2 >.build/soak.log 2>&1 &
@@ -54,16 +61,24 @@ for preset in "${sanitizers[@]}"; do
     asan) targets=(unit_tests fuzz_targets) werror=ON ;;
     *) targets=(unit_tests) werror=OFF ;;
   esac
+  step "$preset: build"
   KF_CMAKE_ARGS="-DKFLIGHT_WERROR=$werror" scripts/build.sh "$preset" "${targets[@]}"
+  step "$preset: unit tests"
   ctest --test-dir ".build/$preset" -L '^unit$' -j "$jobs" --no-tests=error --output-on-failure --progress
 done
 # with a seed, so that it fails for what was changed; to search for what was always there is bench/fuzz.sh's alone
-[ "$fuzz_seconds" -eq 0 ] || bench/fuzz.sh --seconds "$fuzz_seconds" --seed 1
+if [ "$fuzz_seconds" -gt 0 ]; then
+  step fuzzing
+  bench/fuzz.sh --seconds "$fuzz_seconds" --seed 1
+fi
+step instructions per event
 bench/guard.sh
 if [ -n "$soak" ]; then
+  step soak
   trap - EXIT
   wait "$soak" && status=0 || status=$?
   cat .build/soak.log
   [ "$status" -eq 0 ] || exit "$status"
 fi
+step release: all tests
 ctest --test-dir .build/release -j "$jobs" --no-tests=error --output-on-failure
