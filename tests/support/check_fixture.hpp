@@ -35,6 +35,12 @@ inline std::string said(const InvariantReport& report) {
   return out;
 }
 
+// A turn that begins in the window, of the thread that the CPU runs already: no waking of it can have come before.
+inline ChunkBuilder& begin_turn(ChunkBuilder& cpu, kf_u32 tid, kf_u32 nsw = 255) {
+  const SwitchOptions yields{.nsw = nsw};
+  return cpu.after(200ns).switch_to(77, KF_ST_RUNNING, yields).after(200ns).switch_to(tid, KF_ST_RUNNING, yields);
+}
+
 class Check : public testing::Test {
  protected:
   // Checks the file as it is now. No other invariant than the expected ones may complain.

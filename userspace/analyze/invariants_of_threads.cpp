@@ -112,9 +112,10 @@ class WakeBeforeRun final : public Invariant {
     bool early = false;  // woken while still on its way to sleep: the waking may precede the switch-out
   };
 
+  // The waking may meet it on its way to sleep, so all of its turn has to lie in the window.
   void switched_out(Thread& thread, const SwitchEvent& e) {
     const bool runnable = e.preempt || e.prev_state == KF_ST_RUNNING || e.prev_state == KF_ST_WAKING;
-    thread.asleep = !runnable && e.prev_state != KF_ST_DEAD && judged(e.ts_ns);
+    thread.asleep = !runnable && e.prev_state != KF_ST_DEAD && judged(thread.running_since_ns);
     thread.asleep_since_ns = e.ts_ns;
     thread.state = e.prev_state;
     thread.woken = false;

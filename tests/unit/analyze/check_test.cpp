@@ -20,7 +20,7 @@ BuiltChunk sleep_and_wake(ChunkBuilder& cpu) {
 // ------------------------------------------------------------------ the file
 
 TEST_F(Check, WholeFile_IsOk) {
-  file.add(sleep_and_wake(cpu0));
+  file.add(sleep_and_wake(begin_turn(cpu0, 5, 0)));
   expect_ok("file-complete");
   expect_ok("chunk-numbers");
   expect_ok("chunk-contents");
@@ -132,7 +132,7 @@ TEST_F(Check, ThreadThatIsHiddenFromBpf_LeavesAHole) {
 TEST_F(Check, ThreadThatIsHiddenAtTheWindowsEnd_LeavesAHole) {
   file.task(5, "five", 9ms).task(6, "six", 9ms);
   file.add(cpu0.after(2us).switch_to(70, KF_ST_RUNNING).build());
-  file.add(cpu1.after(1us).switch_to(0, KF_ST_SLEEP).after(5us).wakeup(6, 1).after(1us).switch_to(6).build());
+  file.add(begin_turn(cpu1, 6).after(1us).switch_to(0, KF_ST_SLEEP).after(5us).wakeup(6, 1).after(1us).switch_to(6).build());
   expect_excused("wake-before-run");
   EXPECT_EQ(check("one-thread-per-cpu").remarks.at(0).count, 1u);
 }

@@ -89,12 +89,18 @@ TEST_F(Check, ForkBeforeTheWindow_IsNothingToCountFrom) {
 }
 
 TEST_F(Check, RunWithoutWaking_IsViolated) {
-  file.add(cpu0.after(1us).switch_to(7).after(5us).switch_to(5, KF_ST_RUNNING).build());
+  file.add(begin_turn(cpu0, 5).after(1us).switch_to(7).after(5us).switch_to(5, KF_ST_RUNNING).build());
   expect_violated("wake-before-run", "runs after 5 us of sleep, and nobody woke it");
 }
 
+// It may have been woken before the window, on its way to sleep.
+TEST_F(Check, RunWithoutWakingAfterATurnThatBeganEarlier_IsNoViolation) {
+  file.add(cpu0.after(1us).switch_to(7).after(5us).switch_to(5, KF_ST_RUNNING).build());
+  EXPECT_NE(check("wake-before-run").verdict, Verdict::kViolated);
+}
+
 TEST_F(Check, RunWithoutWakingAfterALossElsewhere_IsExcused) {
-  file.add(cpu0.at(20us).switch_to(7).at(60us).switch_to(5, KF_ST_RUNNING).build());
+  file.add(begin_turn(cpu0, 5).at(20us).switch_to(7).at(60us).switch_to(5, KF_ST_RUNNING).build());
   file.add(cpu1.at(30us).waking(8).build());
   cpu1.at(40us).waking(5).build();
   file.add(cpu1.at(50us).waking(8).build());
@@ -108,47 +114,46 @@ BuiltChunk queued_without_waking(ChunkBuilder& cpu) {
 }
 
 TEST_F(Check, WakeupWithoutWaking_IsViolated) {
-  file.add(queued_without_waking(cpu0));
+  file.add(queued_without_waking(begin_turn(cpu0, 5)));
   expect_violated("wake-before-run", "is queued after 4 us of sleep, and nobody woke it");
 }
 
 TEST_F(Check, WakeupWithoutWakingInAHole_IsExcused) {
   lose(12us, 14us);
-  file.add(queued_without_waking(cpu0));
+  file.add(queued_without_waking(begin_turn(cpu0, 5)));
   expect_excused("wake-before-run");
 }
 
 // It may have met the thread on its way to sleep.
 TEST_F(Check, WakeupWithoutWakingAfterAHoleWhileItStillRan_IsExcused) {
-  lose(8us, 10us);
-  file.add(queued_without_waking(cpu0));
+  lose(10'500ns, 10'800ns);
+  file.add(queued_without_waking(begin_turn(cpu0, 5)));
   expect_excused("wake-before-run");
 }
 
 TEST_F(Check, WakeupWithoutWakingAfterAHoleBeforeItRan_IsViolated) {
   lose(1us, 2us);
-  file.add(cpu0.at(4us).switch_to(7).at(5us).switch_to(5, KF_ST_RUNNING).build());
-  file.add(queued_without_waking(cpu0));
+  file.add(queued_without_waking(begin_turn(cpu0, 5)));
   expect_violated("wake-before-run", "is queued after 4 us of sleep, and nobody woke it");
 }
 
 // Wakings by others are not recorded then.
 TEST_F(Check, WakeupWithoutWakingInScopeTarget_IsNoViolation) {
   file.meta.config.scope = "target";
-  file.add(queued_without_waking(cpu0));
+  file.add(queued_without_waking(begin_turn(cpu0, 5)));
   EXPECT_NE(check("wake-before-run").verdict, Verdict::kViolated);
 }
 
 TEST_F(Check, WakingBeforeTheSwitchOut_IsNoViolation) {
   file.add(cpu1.at(20us).waking(5).build());
-  file.add(cpu0.at(21us).switch_to(7).after(5us).switch_to(5, KF_ST_RUNNING).build());
+  file.add(begin_turn(cpu0, 5).at(21us).switch_to(7).after(5us).switch_to(5, KF_ST_RUNNING).build());
   const InvariantReport report = check("wake-before-run");
   EXPECT_EQ(report.verdict, Verdict::kOk) << said(report);
   EXPECT_EQ(report.remarks.at(0).count, 1u);
 }
 
 TEST_F(Check, ThreadThatWakesItself_WasNotWoken) {
-  file.add(cpu0.after(1us).waking(5).after(1us).switch_to(7).after(5us).switch_to(5, KF_ST_RUNNING).build());
+  file.add(begin_turn(cpu0, 5).after(1us).waking(5).after(1us).switch_to(7).after(5us).switch_to(5, KF_ST_RUNNING).build());
   expect_violated("wake-before-run", "nobody woke it");
 }
 
@@ -167,7 +172,7 @@ TEST_F(Check, PreemptedThread_NeedsNoWaking) {
 
 TEST_F(Check, OldKernelsFakeSleeps) {
   file.meta.host.kernel_release = "6.1.0-25-amd64";
-  file.add(cpu0.after(1us).switch_to(7).after(5us).switch_to(5, KF_ST_RUNNING).build());
+  file.add(begin_turn(cpu0, 5).after(1us).switch_to(7).after(5us).switch_to(5, KF_ST_RUNNING).build());
   EXPECT_EQ(check("wake-before-run").verdict, Verdict::kOk);
 }
 
