@@ -5,9 +5,10 @@
 # how often each ran, what it found and the most memory it took; fails when something crashed, hung or took more than
 # 1 GiB, or 256 MiB at once. What gave new coverage is kept in the build's corpus/ and used by the next run, an input
 # that crashed is named. $KF_BUILD_DIR: another build of the preset.
-# Usage: bench/fuzz.sh [--seconds N | --runs N] [--seed N] [--fast] [TARGET...]
+# Usage: bench/fuzz.sh [--seconds N | --runs N] [--seed N] [--max-len N] [--fast] [TARGET...]
 #   --seconds, --runs  for each target: 60 seconds; all targets
 #   --seed             runs that begin with the same corpus try the same inputs; else always others
+#   --max-len          no longer inputs than so many bytes: more executions, of simpler ones
 #   --fast             without the sanitizers, with the standard library's checks, in .build/fuzz
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -15,12 +16,14 @@ all=(reader decoder explain trigger request image values command_line)
 preset=asan
 limit=-max_total_time=60
 seed=-seed=0 # of libFuzzer: a random one
+longest=()
 targets=()
 while [ $# -gt 0 ]; do
   case $1 in
     --seconds) limit=-max_total_time=${2:?--seconds needs a number} && shift 2 ;;
     --runs) limit=-runs=${2:?--runs needs a number} && shift 2 ;;
     --seed) seed=-seed=${2:?--seed needs a number} && shift 2 ;;
+    --max-len) longest=(-max_len="${2:?--max-len needs a number}") && shift 2 ;;
     --fast) preset=fuzz && shift ;;
     -*)
       echo "fuzz.sh: unknown argument '$1'; the head of this script says what there is" >&2
@@ -50,8 +53,10 @@ fuzz() {
   local target=$1 found=0 options=()
   mkdir -p "$build/corpus/$target"
   [ ! -f "tests/fuzz/$target.dict" ] || options+=("-dict=tests/fuzz/$target.dict")
-  UBSAN_OPTIONS=print_stacktrace=1 nice -n 19 "$build/tests/fuzz/fuzz_$target" "$limit" "$seed" "${options[@]}" \
-    -timeout=60 -rss_limit_mb=1024 -malloc_limit_mb=256 -print_final_stats=1 \
+  # entropic: libFuzzer's choice of what to mutate by how rare its features are; where an input has many of them, the
+  # books it keeps take longer than all else
+  UBSAN_OPTIONS=print_stacktrace=1 nice -n 19 "$build/tests/fuzz/fuzz_$target" "$limit" "$seed" "${longest[@]}" "${options[@]}" \
+    -entropic=0 -timeout=60 -rss_limit_mb=1024 -malloc_limit_mb=256 -print_final_stats=1 \
     "-artifact_prefix=$build/crashes/$target-" "$build/corpus/$target" "tests/fuzz/corpus/$target" >"$log" 2>&1 || found=1
   printf '%-14s %12s %10s %8d %12s\n' "$target" "$(figure number_of_executed_units)" \
     "$(figure average_exec_per_sec)" "$found" "$(figure peak_rss_mb)"

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "dump/syscalls.hpp"
 #include "model/descriptors.hpp"
@@ -97,29 +98,40 @@ std::vector<Operation> slowest_operations(const model::Trace& trace, std::size_t
     std::uint64_t length_ns;
     ThreadId thread;
     std::uint32_t call;
+
+    // Which of two comes first in the list; among equals the one that is found first.
+    bool operator<(const Candidate& other) const {
+      return std::tuple(waits, other.length_ns, thread, call) < std::tuple(other.waits, length_ns, other.thread, other.call);
+    }
   };
-  std::vector<Candidate> all;
-  for (ThreadId id = 0; id < timeline.threads().size(); ++id) {
+  std::vector<Candidate> best;  // a heap with the last of the list on top: of millions of calls only these are kept
+  const auto consider = [&best, most](const Candidate& candidate) {
+    if (best.size() == most) {
+      if (!(candidate < best.front())) return;
+      std::pop_heap(best.begin(), best.end());
+      best.pop_back();
+    }
+    best.push_back(candidate);
+    std::push_heap(best.begin(), best.end());
+  };
+  for (ThreadId id = 0; id < timeline.threads().size() && most > 0; ++id) {
     const Thread& thread = timeline.thread(id);
     if (has_target && !trace.is_target(thread)) continue;
-    for (std::uint32_t i = 0; i < thread.calls.size(); ++i) {
-      const Call& call = thread.calls[i];
-      const bool open = !call.returned() && i + 1u == thread.calls.size();
+    std::uint32_t i = 0;
+    for (const Call& call : thread.calls) {
+      const std::uint32_t index = i++;
+      const bool open = !call.returned() && i == thread.calls.size();
       if (!call.enter_known() || !(call.returned() || open)) continue;
       const std::uint64_t end_ns = end_of(timeline, thread, call);
-      if (end_ns > call.begin_ns) all.push_back({dump::expected_to_block(call.nr), end_ns - call.begin_ns, id, i});
+      if (end_ns > call.begin_ns) consider({dump::expected_to_block(call.nr), end_ns - call.begin_ns, id, index});
     }
   }
-  const auto slower = [](const Candidate& a, const Candidate& b) {
-    return a.waits != b.waits ? b.waits : a.length_ns > b.length_ns;
-  };
-  const std::size_t kept = std::min(most, all.size());
-  std::partial_sort(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(kept), all.end(), slower);
+  std::sort_heap(best.begin(), best.end());
   std::vector<Operation> out;
-  for (std::size_t i = 0; i < kept; ++i) {
-    const Thread& thread = timeline.thread(all[i].thread);
-    out.push_back(of_call(timeline, all[i].thread, all[i].call));
-    out.back().what = model::describe_call(trace, thread, thread.calls[all[i].call]);
+  for (const Candidate& candidate : best) {
+    const Thread& thread = timeline.thread(candidate.thread);
+    out.push_back(of_call(timeline, candidate.thread, candidate.call));
+    out.back().what = model::describe_call(trace, thread, thread.calls[candidate.call]);
   }
   return out;
 }

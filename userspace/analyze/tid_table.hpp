@@ -17,10 +17,10 @@ namespace kflight::analyze {
 template <class T>
 class TidTable {
  public:
-  TidTable() : pages_((KF_TID_MASK + 1) / kPage) {}
-
   T& operator[](std::uint32_t tid) {
-    auto& page = pages_[(tid & KF_TID_MASK) / kPage];
+    const std::size_t number = (tid & KF_TID_MASK) / kPage;
+    if (number >= pages_.size()) pages_.resize(number + 1);
+    auto& page = pages_[number];
     if (!page) page = std::make_unique<Page>();
     return (*page)[tid % kPage];
   }
@@ -36,7 +36,7 @@ class TidTable {
  private:
   static constexpr std::size_t kPage = 64;
   using Page = std::array<T, kPage>;
-  std::vector<std::unique_ptr<Page>> pages_;
+  std::vector<std::unique_ptr<Page>> pages_;  // up to that of the highest tid seen
 };
 
 }  // namespace kflight::analyze

@@ -11,6 +11,7 @@
 #include "export/perfetto_sched.hpp"
 
 #include <algorithm>
+#include <deque>
 #include <limits>
 #include <optional>
 #include <queue>
@@ -109,7 +110,7 @@ class SchedWriter {
 
   const Timeline& timeline_;
   PacketOutput& out_;
-  std::vector<Cpu> cpus_;
+  std::deque<Cpu> cpus_;
   std::vector<Cursor> cursors_;
   std::vector<std::uint64_t> group_ends_;  // by leader: when the last other thread of its process ended, 0 without one
   std::vector<std::optional<Calls>> calls_;

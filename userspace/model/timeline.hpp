@@ -153,7 +153,7 @@ class Timeline {
   std::uint64_t begin_ns_ = 0;
   std::uint64_t end_ns_ = 0;
   std::deque<Thread> threads_;
-  std::vector<Log<Occupancy>> occupancy_;  // by CPU, each from begin_ns_ on, or empty
+  std::deque<Log<Occupancy>> occupancy_;  // by CPU, each from begin_ns_ on, or empty
   Log<Wake> wakes_{memory_.get()};
   Log<Move> moves_{memory_.get()};
   std::vector<BlockRequest> block_requests_;
