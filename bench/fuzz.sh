@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Fuzzes with clang's libFuzzer, AddressSanitizer and UndefinedBehaviorSanitizer, one target after another, and prints
-# how often each ran, what it found and the most memory it took; fails when something crashed, hung or took more than
-# 1 GiB, or 256 MiB at once. What gave new coverage is kept in the build's corpus/ and used by the next run, an input
+# Fuzzes with clang's libFuzzer, AddressSanitizer and UndefinedBehaviorSanitizer, as many targets at once as there are
+# CPUs, and prints how often each ran, what it found and the most memory it took; fails when something crashed, hung or
+# took more than 1 GiB, or 256 MiB at once. What gave new coverage is kept in the build's corpus/ and used by the next run, an input
 # that crashed is named. $KF_BUILD_DIR: another build of the preset.
 # Usage: bench/fuzz.sh [--seconds N | --runs N] [--seed N] [--max-len N] [--fast] [TARGET...]
 #   --seconds, --runs  for each target: 60 seconds; all targets
@@ -43,28 +43,46 @@ done
 build=${KF_BUILD_DIR:-.build/$preset}
 scripts/build.sh "$preset" "${targets[@]/#/fuzz_}" >&2
 mkdir -p "$build/crashes"
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+logs=$(mktemp -d)
+clean_up() {
+  local status=$? running
+  trap - EXIT INT TERM
+  running=$(jobs -p)
+  # shellcheck disable=SC2086 # several
+  [ -z "$running" ] || kill $running 2>/dev/null || true
+  wait
+  rm -rf "$logs"
+  exit "$status"
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
-figure() { sed -n "s/^stat::$1: *//p" "$log" | tail -n 1; }
+figure() { sed -n "s/^stat::$2: *//p" "$1" | tail -n 1; }
 
 # libFuzzer ends with the first thing it finds.
 fuzz() {
-  local target=$1 found=0 options=()
+  local target=$1 log=$logs/$1 found=0 options=() fuzzer=
+  trap '[ -z "$fuzzer" ] || kill "$fuzzer" 2>/dev/null; exit 143' TERM
   mkdir -p "$build/corpus/$target"
   [ ! -f "tests/fuzz/$target.dict" ] || options+=("-dict=tests/fuzz/$target.dict")
   # entropic: libFuzzer's choice of what to mutate by how rare its features are; where an input has many of them, the
   # books it keeps take longer than all else
-  UBSAN_OPTIONS=print_stacktrace=1 nice -n 19 "$build/tests/fuzz/fuzz_$target" "$limit" "$seed" "${longest[@]}" "${options[@]}" \
-    -entropic=0 -timeout=60 -rss_limit_mb=1024 -malloc_limit_mb=256 -print_final_stats=1 \
-    "-artifact_prefix=$build/crashes/$target-" "$build/corpus/$target" "tests/fuzz/corpus/$target" >"$log" 2>&1 || found=1
-  printf '%-14s %12s %10s %8d %12s\n' "$target" "$(figure number_of_executed_units)" \
-    "$(figure average_exec_per_sec)" "$found" "$(figure peak_rss_mb)"
-  [ "$found" = 0 ] || { cp "$log" "$build/crashes/$target.log" && grep -E 'ERROR|error:|does not hold|Test unit|Base64' "$log"; }
-  return "$found"
+  UBSAN_OPTIONS=print_stacktrace=1 nice -n 19 "$build/tests/fuzz/fuzz_$target" "$limit" "$seed" "${longest[@]}" \
+    "${options[@]}" -entropic=0 -timeout=60 -rss_limit_mb=1024 -malloc_limit_mb=256 -print_final_stats=1 \
+    "-artifact_prefix=$build/crashes/$target-" "$build/corpus/$target" "tests/fuzz/corpus/$target" >"$log" 2>&1 &
+  fuzzer=$!
+  wait "$fuzzer" || found=1
+  printf '%-14s %12s %10s %8d %12s\n' "$target" "$(figure "$log" number_of_executed_units)" \
+    "$(figure "$log" average_exec_per_sec)" "$found" "$(figure "$log" peak_rss_mb)"
+  [ "$found" = 0 ] || { : >"$logs/failed" && cp "$log" "$build/crashes/$target.log" && grep -E "$finding" "$log"; }
 }
 
+finding='ERROR|error:|does not hold|Test unit|Base64'
 printf '%-14s %12s %10s %8s %12s\n' target executions "per second" crashes "peak RSS/MB"
-failed=0
-for target in "${targets[@]}"; do fuzz "$target" || failed=1; done
-exit "$failed"
+for target in "${targets[@]}"; do
+  while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n || true; done # each keeps one CPU busy
+  fuzz "$target" &
+done
+wait
+[ ! -e "$logs/failed" ]

@@ -15,5 +15,5 @@ else
 fi
 [ ${#files[@]} -gt 0 ] || exit 0
 build=${KF_BUILD_DIR:-.build/asan} # the preset whose flags are clang's
-[ -f "$build/compile_commands.json" ] || scripts/build.sh asan kf_bpf_generate # brings the generated headers
+KF_BUILD_DIR=$build scripts/build.sh asan kf_bpf_generate kf_headers >&2 # the headers that are generated or compiled
 printf '%s\0' "${files[@]}" | xargs -0 -n 1 -P "$(nproc)" nice clang-tidy --quiet -p "$build"
