@@ -10,6 +10,7 @@
 
 #define NET_RX_SOFTIRQ 3
 #define TIMER_SOFTIRQ 1
+#define SCHED_SOFTIRQ 7
 #define AF_INET 2
 
 #define SLEEP_TOO KF_TIMER_CLASSES /* process_timeout */
@@ -33,20 +34,85 @@ static __always_inline u32 timer_class(u64 function) {
   return KF_TIMER_OTHER;
 }
 
+/* A hard interrupt within a softirq is part of that one's time. */
+static __always_inline void hard_begins(void) {
+  struct cause_register *r = this_causes();
+  if (r && !r->level[LEVEL_SOFT].kind) r->taken.began_ns = bpf_ktime_get_boot_ns();
+}
+
+/* Softirqs run on the way back from an interrupt, or when a task enables them again, which has just raised them itself: a
+ * sender's over loopback are its own work. There the kernel keeps preemption off (__local_bh_enable_ip), so that the low
+ * byte of the preempt count is higher by one than on the way back. There it is what a tracepoint adds itself, on some
+ * kernels: the lowest seen at the timer's softirqs, which no task raises; before the first of them nothing counts. When
+ * code was interrupted that must not be preempted, the idle loop for one, it is higher, too, and left out. With PREEMPT_RT
+ * softirqs are threads'. */
+static __always_inline void soft_begins(u32 vector) {
+  struct cause_register *r = this_causes();
+  struct batch *b = this_batch();
+  u32 count;
+  if (!r || !b || config.softirqs_are_threads || !read_preempt_count(b, &count)) return;
+  u32 level = 1 + (count & 0xff);
+  bool of_timer = vector == TIMER_SOFTIRQ || vector == SCHED_SOFTIRQ;
+  if (of_timer && (!r->taken.lowest || level < r->taken.lowest)) r->taken.lowest = level;
+  if (level <= r->taken.lowest) r->taken.began_ns = bpf_ktime_get_boot_ns();
+}
+
+static __noinline int tell_taken(struct taken *t) {
+  struct slot s;
+  if (config.scope_target && !is_target(field(current_task(), tgid))) return 0;
+  if (!kf_begin(&s, t->tid)) return 0;
+  s.out[0] = kf_word_generic(KF_GEN_INTERRUPTS, KF_INTERRUPTS_WORDS, s.dt, t->longest);
+  s.out[1] = s.now > t->first_ns ? s.now - t->first_ns : 0;
+  s.out[2] = (t->spent_ns & ((1ULL << KF_INTERRUPTS_SPENT_BITS) - 1)) | (u64)t->count << KF_INTERRUPTS_SPENT_BITS;
+  kf_end(&s, KF_INTERRUPTS_WORDS);
+  return 0;
+}
+
+/* Short ones are added up as long as they hit the same turn of the same task, and then told of as one. */
+static __noinline int taken_ends(u32 what) {
+  struct cause_register *r = this_causes();
+  if (!r || !r->taken.began_ns || r->level[LEVEL_SOFT].kind) return 0;
+  struct taken *t = &r->taken;
+  struct task_struct *task = current_task();
+  u32 tid = field(task, pid), turn = (u32)(field(task, nvcsw) + field(task, nivcsw));
+  u64 spent_ns = bpf_ktime_get_boot_ns() - t->began_ns;
+  if (!t->count || t->tid != tid || t->turn != turn) {
+    t->tid = tid;
+    t->turn = turn;
+    t->first_ns = t->began_ns;
+    t->spent_ns = t->longest_ns = t->count = 0;
+  }
+  t->began_ns = 0;
+  t->spent_ns += spent_ns;
+  t->count++;
+  if (spent_ns >= t->longest_ns) {
+    t->longest_ns = spent_ns;
+    t->longest = what;
+  }
+  if (t->spent_ns < KF_INTERRUPTS_TOLD_NS) return 0;
+  tell_taken(t);
+  t->count = 0;
+  return 0;
+}
+
+static __always_inline u32 what_took(u32 kind, u32 detail) { return kind | (detail & 0xffff) << 4; }
+
 SEC("tp_btf/irq_handler_entry")
 int kf_irq_entry(u64 *ctx) {
+  hard_begins();
   note(LEVEL_HARD, KF_CAUSE_IRQ, (u32)ctx[0]);
   return 0;
 }
 SEC("tp_btf/irq_handler_exit")
 int kf_irq_exit(u64 *ctx) {
   note(LEVEL_HARD, KF_CAUSE_NONE, 0);
-  return 0;
+  return taken_ends(what_took(KF_CAUSE_IRQ, (u32)ctx[0]));
 }
 
 SEC("tp_btf/softirq_entry")
 int kf_softirq_entry(u64 *ctx) {
   u32 vector = (u32)ctx[0];
+  soft_begins(vector);
   if (vector == NET_RX_SOFTIRQ) note(LEVEL_SOFT, KF_CAUSE_NET_RX, KF_NET_UNKNOWN);
   else note(LEVEL_SOFT, KF_CAUSE_SOFTIRQ, vector);
   return 0;
@@ -54,7 +120,7 @@ int kf_softirq_entry(u64 *ctx) {
 SEC("tp_btf/softirq_exit")
 int kf_softirq_exit(u64 *ctx) {
   note(LEVEL_SOFT, KF_CAUSE_NONE, 0);
-  return 0;
+  return taken_ends(what_took(KF_CAUSE_SOFTIRQ, (u32)ctx[0]));
 }
 
 SEC("tp_btf/hrtimer_expire_entry")
@@ -124,7 +190,19 @@ int kf_sk_data_ready(u64 *ctx) {
   return 0;
 }
 
-/* Interrupts between CPUs and the local timer: x86 only. */
+/* The local timer and interrupts between CPUs: x86 only. The latter are short and as frequent as wakings of threads on other
+ * CPUs, so their time is not taken. */
+SEC("tp_btf/local_timer_entry")
+int kf_local_timer_entry(u64 *ctx) {
+  hard_begins();
+  note(LEVEL_HARD, KF_CAUSE_IPI, KF_IPI_LOCAL_TIMER);
+  return 0;
+}
+SEC("tp_btf/local_timer_exit")
+int kf_local_timer_exit(u64 *ctx) {
+  note(LEVEL_HARD, KF_CAUSE_NONE, 0);
+  return taken_ends(what_took(KF_CAUSE_IPI, KF_IPI_LOCAL_TIMER));
+}
 #define VECTOR(name, detail)                     \
   SEC("tp_btf/" #name "_entry")                  \
   int kf_##name##_entry(u64 *ctx) {              \
@@ -136,7 +214,6 @@ int kf_sk_data_ready(u64 *ctx) {
     note(LEVEL_HARD, KF_CAUSE_NONE, 0);          \
     return 0;                                    \
   }
-VECTOR(local_timer, KF_IPI_LOCAL_TIMER)
 VECTOR(reschedule, KF_IPI_RESCHEDULE)
 VECTOR(call_function, KF_IPI_CALL)
 VECTOR(call_function_single, KF_IPI_CALL)

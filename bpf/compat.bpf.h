@@ -101,12 +101,12 @@ static __always_inline struct task_struct *this_task(u64 *run_queue) {
  * kallsyms list data (CONFIG_KALLSYMS_ALL), and an unresolved one fails the load. BTF gives the offsets of all per-CPU
  * variables, so the loader computes how far it lies from the CPU's run queue, and any task knows its run queue. 7.3 made the
  * count 64 bits wide and moved hard interrupts up by 8 bits (9634d860ac15); who disabled them is counted below. */
-static __always_inline u32 counted_context(struct batch *b) {
+static __always_inline bool read_preempt_count(struct batch *b, u32 *result) {
   u32 count = 0;
 #if defined(__TARGET_ARCH_x86)
-  if (!config.has_preempt_count) return KF_CTX_TASK;
+  if (!config.has_preempt_count) return false;
   find_run_queue(&b->run_queue);
-  if (!b->run_queue) return KF_CTX_TASK;
+  if (!b->run_queue) return false;
   void *at = (void *)(b->run_queue + config.preempt_count_delta);
   if (fast_reads) {
     struct refcount_struct *p = bpf_rdonly_cast(at, bpf_core_type_id_kernel(struct refcount_struct));
@@ -114,7 +114,16 @@ static __always_inline u32 counted_context(struct batch *b) {
   } else {
     bpf_probe_read_kernel(&count, sizeof(count), at);
   }
+  *result = count;
+  return true;
+#else
+  return false;
 #endif
+}
+
+static __always_inline u32 counted_context(struct batch *b) {
+  u32 count;
+  if (!read_preempt_count(b, &count)) return KF_CTX_TASK;
   if (count >> (config.hardirq_shift + 4) & 0xf) return KF_CTX_NMI;
   if (count >> config.hardirq_shift & 0xf) return KF_CTX_HARDIRQ;
   if (count & 0x000100) return KF_CTX_SOFTIRQ; /* serving one; 0x200 and up only mean they are disabled */

@@ -82,8 +82,21 @@ struct cause {
   u64 args[2];
 };
 enum { LEVEL_SOFT = 0, LEVEL_HARD = 1 };
+/* What interrupts took from the task that the CPU runs, since they were told of last. */
+struct taken {
+  u64 began_ns; /* of the one that runs; 0: none, or one that does not count */
+  u64 first_ns;
+  u64 spent_ns;
+  u64 longest_ns;
+  u32 longest; /* payload of KF_GEN_INTERRUPTS */
+  u32 count;
+  u32 tid; /* from whom, in which turn */
+  u32 turn;
+  u32 lowest; /* preempt count at a softirq, plus 1; 0: not seen any */
+};
 struct cause_register {
   struct cause level[2];
+  struct taken taken;
 };
 
 struct causes_map {

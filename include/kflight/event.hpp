@@ -185,6 +185,15 @@ struct RefillEvent : EventHead {
   bool some_wait = false;  // not for all its CPUs
 };
 
+// Interrupts took time from `tid` in its present turn on the CPU, from since_ns until now: all of it when count is 1.
+struct InterruptsEvent : EventHead {
+  std::uint64_t since_ns = 0;
+  std::uint64_t spent_ns = 0;
+  std::uint32_t count = 0;
+  std::uint8_t cause = KF_CAUSE_NONE;  // of the longest: KF_CAUSE_IRQ, _SOFTIRQ, or _IPI for the local timer
+  std::uint16_t cause_detail = 0;      // its number or vector
+};
+
 // Where stack_tid was: when it left the CPU to wait (ts_ns is its switch's), when it woke somebody (ts_ns is the
 // waking's), while it ran, or, role KF_STACK_WAITED, while it waited for long since since_ns: in a wait that ends at ts_ns,
 // or, see of_call(), in a timed call that ends at ts_ns. The stacks are in Dump::stacks(), under these ids; 0: there is
@@ -217,7 +226,7 @@ struct UnknownEvent : EventHead {
 
 using Event = std::variant<SwitchEvent, WakingEvent, WakeupEvent, MigrateEvent, ForkEvent, ExecEvent, ExitEvent,
                            RenameEvent, SyscallEvent, SyscallOpenEvent, BlockEvent, WorkEvent, SignalEvent, LockWaitEvent,
-                           ThrottleEvent, RefillEvent, StackEvent, LossEvent, UnknownEvent>;
+                           ThrottleEvent, RefillEvent, InterruptsEvent, StackEvent, LossEvent, UnknownEvent>;
 
 inline const EventHead& head(const Event& event) {
   return std::visit([](const auto& e) -> const EventHead& { return e; }, event);

@@ -101,6 +101,7 @@ KF_ASSERT_SIZE(struct kf_chunk, 56);
 #define KF_GEN_LOCK_WAIT 10
 #define KF_GEN_THROTTLE 11
 #define KF_GEN_REFILL 12
+#define KF_GEN_INTERRUPTS 13
 #define KF_GEN_STACK 16
 
 /* Layout of a compact first word: kind 4 | dt 20 | payload 40. Of a generic one: 15 | kind 8 | words 6 | dt 20 |
@@ -493,13 +494,18 @@ KF_INLINE kf_u64 kf_top_address(kf_u64 w) { return w & 0x1ffffffffffffffULL; }
  *   known) | lock kind 2 (KF_LOCK_*); word 1: address of the lock.
  * THROTTLE (3 words), just before the SWITCH of a task whose cgroup is out of CPU quota: payload 0; word 1: the group whose
  *   quota it is, as an address that only REFILL repeats; word 2: cgroup id.
- * REFILL (2 words), that group has quota again: payload 1 when some of its run queues have to wait on; word 1: the group. */
+ * REFILL (2 words), that group has quota again: payload 1 when some of its run queues have to wait on; word 1: the group.
+ * INTERRUPTS (3 words), taken from the lane's current task in one turn on the CPU, once they come to KF_INTERRUPTS_TOLD_NS:
+ *   device interrupts, the local timer's, and softirqs on the way back from them (those that a task serves in its own call,
+ *   as a sender's over loopback, are its own work). Payload: what the longest was, as in WAKING: cause kind 4 | detail 16;
+ *   word 1: ns since the first of them began; word 2: ns that they took together 40 | how many 24. */
 #define KF_BLOCK_WORDS 4
 #define KF_WORK_WORDS 7
 #define KF_SIGNAL_WORDS 2
 #define KF_LOCK_WAIT_WORDS 2
 #define KF_THROTTLE_WORDS 3
 #define KF_REFILL_WORDS 2
+#define KF_INTERRUPTS_WORDS 3
 
 #define KF_BLOCK_INSERT 0u    /* into the I/O scheduler's queue */
 #define KF_BLOCK_ISSUE 1u     /* to the driver */
@@ -510,6 +516,9 @@ KF_INLINE kf_u64 kf_top_address(kf_u64 w) { return w & 0x1ffffffffffffffULL; }
 #define KF_SIGNAL_DELIVERED 0u /* enum of include/trace/events/signal.h */
 #define KF_LOCK_MUTEX 1u
 #define KF_LOCK_RT_MUTEX 2u    /* a PI futex, or any lock of a PREEMPT_RT kernel */
+
+#define KF_INTERRUPTS_TOLD_NS 20000ULL
+#define KF_INTERRUPTS_SPENT_BITS 40
 
 #define KF_CAP_SLICE_NS 100000000ULL /* as long as a burst may be: hundreds of threads that end together */
 #define KF_CAPPED_PER_SLICE 2000u

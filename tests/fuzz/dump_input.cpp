@@ -95,7 +95,7 @@ class EventsProgram {
   }
 
   void event(ChunkBuilder& lane, unsigned op) {
-    switch (op % 26) {
+    switch (op % 27) {
       case 0:
       case 1:
       case 2:
@@ -145,6 +145,8 @@ class EventsProgram {
         return void(lane.current(tid()));
       case 24:
         return seal(lane);
+      case 25:
+        return void(lane.interrupts(time(), time(), input_.byte() % 4u, input_.byte() % 16u, input_.byte()));
       default:
         if (small() < 4) return void(lane.build());  // lost
         seal(lane);

@@ -220,6 +220,10 @@ class ChunkBuilder {
   ChunkBuilder& lock_wait(kf_u32 owner, kf_u64 lock) {
     return generic(KF_GEN_LOCK_WAIT, owner | KF_LOCK_MUTEX << 22, {lock});
   }
+  ChunkBuilder& interrupts(Nanos since, Nanos spent, kf_u32 count, kf_u32 cause = KF_CAUSE_SOFTIRQ, kf_u32 detail = 3) {
+    return generic(KF_GEN_INTERRUPTS, cause | detail << 4,
+                   {kf_u64(since.count()), kf_u64(spent.count()) | kf_u64{count} << KF_INTERRUPTS_SPENT_BITS});
+  }
   ChunkBuilder& throttle(kf_u64 group, kf_u64 cgroup_id) { return generic(KF_GEN_THROTTLE, 0, {group, cgroup_id}); }
   ChunkBuilder& refill(kf_u64 group, bool some_wait) { return generic(KF_GEN_REFILL, some_wait, {group}); }
   ChunkBuilder& stack(kf_u32 tid, kf_u32 role, kf_u64 kernel, kf_u64 user, kf_u32 lost = 0) {

@@ -226,6 +226,17 @@ TraceBuilder& TraceBuilder::throttle(std::uint64_t group) {
   return *this;
 }
 
+TraceBuilder& TraceBuilder::interrupts(std::uint64_t since_ns, std::uint64_t spent_ns, std::uint32_t count) {
+  auto e = event<InterruptsEvent>();
+  e.since_ns = since_ns;
+  e.spent_ns = spent_ns;
+  e.count = count;
+  e.cause = KF_CAUSE_SOFTIRQ;
+  e.cause_detail = 3;
+  events_.push_back(e);
+  return *this;
+}
+
 TraceBuilder& TraceBuilder::refill(std::uint64_t group, bool some_wait) {
   auto e = event<RefillEvent>();
   e.group = group;

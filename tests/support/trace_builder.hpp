@@ -91,6 +91,7 @@ class TraceBuilder {
   TraceBuilder& lock_wait(std::uint32_t owner, std::uint8_t kind = KF_LOCK_MUTEX);
   TraceBuilder& throttle(std::uint64_t group);
   TraceBuilder& refill(std::uint64_t group, bool some_wait = false);
+  TraceBuilder& interrupts(std::uint64_t since_ns, std::uint64_t spent_ns, std::uint32_t count = 1);
   TraceBuilder& loss(std::uint64_t from_ns, std::uint64_t count);
   std::uint32_t request(const model::BlockRequest& request);
 

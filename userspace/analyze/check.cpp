@@ -60,7 +60,8 @@ void show(const Event& event, const Invariants& invariants) {
       [&](const ExecEvent& e) { any(e); }, [&](const RenameEvent& e) { any(e); }, [&](const BlockEvent& e) { any(e); },
       [&](const WorkEvent& e) { any(e); }, [&](const SignalEvent& e) { any(e); },
       [&](const LockWaitEvent& e) { any(e); }, [&](const ThrottleEvent& e) { any(e); },
-      [&](const RefillEvent& e) { any(e); }, [&](const StackEvent& e) { each(&Invariant::on_stack, e); },
+      [&](const RefillEvent& e) { any(e); }, [&](const InterruptsEvent& e) { any(e); },
+      [&](const StackEvent& e) { each(&Invariant::on_stack, e); },
       [&](const UnknownEvent& e) { any(e); }, [](const LossEvent&) {});
 }
 

@@ -51,6 +51,7 @@ class Walk {
 
   void visit(const Piece& piece);
   void running(const Piece& piece, Quality quality);
+  void computing(const Piece& piece, std::uint16_t cpu, Quality quality);
   void runnable(const Piece& piece, Quality quality);
   void queued(const model::QueuePiece& queue, Quality quality);
   void blocked(const Piece& piece, Quality quality);
@@ -67,6 +68,8 @@ class Walk {
   bool follow(ThreadId next, std::uint64_t begin_ns, std::uint64_t end_ns, std::uint32_t interval, Quality quality);
   bool on_chain(ThreadId id) const;
   std::uint32_t add_hop(std::uint32_t interval, ThreadId next);
+  template <class Rest>
+  void but_interrupts(std::uint64_t begin_ns, std::uint64_t end_ns, std::uint16_t cpu, Quality quality, Rest rest);
   void leaf(std::uint64_t begin_ns, std::uint64_t end_ns, Category category, Who who, Quality quality,
             std::uint32_t hop, std::uint16_t cpu = model::kNoCpu, std::uint32_t detail = 0);
   Who self() const { return {Who::Kind::kThread, at_.thread}; }
@@ -114,10 +117,35 @@ void Walk::visit(const Piece& piece) {
   }
 }
 
-// Split by the system calls it was in.
+bool is_softirqd(const Thread& thread, std::uint64_t at_ns) { return thread.name_at(at_ns).starts_with("ksoftirqd/"); }
+
+// What interrupts took of a stretch of a CPU's time are leaves of their own, rest(begin, end) gets the other parts.
+template <class Rest>
+void Walk::but_interrupts(std::uint64_t begin_ns, std::uint64_t end_ns, std::uint16_t cpu, Quality quality, Rest rest) {
+  for (const model::InterruptTime& taken : timeline_.interrupts(cpu, begin_ns, end_ns)) {
+    const std::uint64_t from_ns = std::max(taken.begin_ns, begin_ns), to_ns = std::min(taken.end_ns, end_ns);
+    if (begin_ns < from_ns) rest(begin_ns, from_ns);
+    leaf(from_ns, to_ns, Category::kIrq,
+         {Who::Kind::kIrq, kTookCpu | std::uint32_t{taken.cause} << 16 | taken.cause_detail},
+         taken.count == 1 ? quality : worse(quality, Quality::kInferred), at_.hop, cpu);
+    begin_ns = to_ns;
+  }
+  if (begin_ns < end_ns) rest(begin_ns, end_ns);
+}
+
+// Split by interrupts and the system calls it was in.
 void Walk::running(const Piece& piece, Quality quality) {
   const Thread& thread = timeline_.thread(at_.thread);
   const std::uint16_t cpu = thread.intervals[piece.index].cpu;
+  const auto by_calls = [&](std::uint64_t begin_ns, std::uint64_t end_ns) {
+    computing({begin_ns, end_ns, piece.state, piece.index}, cpu, quality);
+  };
+  if (is_softirqd(thread, piece.begin_ns)) return by_calls(piece.begin_ns, piece.end_ns);  // softirqs are its work
+  but_interrupts(piece.begin_ns, piece.end_ns, cpu, quality, by_calls);
+}
+
+void Walk::computing(const Piece& piece, std::uint16_t cpu, Quality quality) {
+  const Thread& thread = timeline_.thread(at_.thread);
   const Category outside = trace_.has_all_calls(thread) ? Category::kCpuUser : Category::kCpu;
   auto upcoming = std::upper_bound(thread.calls.begin(), thread.calls.end(), piece.begin_ns,
                                    [](std::uint64_t t, const model::Call& call) { return t < call.begin_ns; });
@@ -159,12 +187,18 @@ void Walk::queued(const model::QueuePiece& queue, Quality quality) {
       leaf(piece.begin_ns, piece.end_ns, Category::kUnknown, cpu, Quality::kUnknown, at_.hop, queue.cpu);
     } else if (piece.thread == model::kIdleThread) {
       const bool suspect = piece.end_ns - piece.begin_ns > kLongIdleNs;
-      leaf(piece.begin_ns, piece.end_ns, Category::kWakeLatency, cpu,
-           suspect ? worse(quality, Quality::kInferred) : quality, at_.hop, queue.cpu);
+      const Quality known = suspect ? worse(quality, Quality::kInferred) : quality;
+      but_interrupts(piece.begin_ns, piece.end_ns, queue.cpu, quality, [&](std::uint64_t begin_ns, std::uint64_t end_ns) {
+        leaf(begin_ns, end_ns, Category::kWakeLatency, cpu, known, at_.hop, queue.cpu);
+      });
     } else {
       const bool doubtful = timeline_.losses().any_in(queue.cpu, piece.begin_ns, piece.end_ns);
-      leaf(piece.begin_ns, piece.end_ns, Category::kContention, {Who::Kind::kThread, piece.thread},
-           doubtful ? worse(quality, Quality::kInferred) : quality, at_.hop, queue.cpu);
+      const Quality known = doubtful ? worse(quality, Quality::kInferred) : quality;
+      const auto occupied = [&](std::uint64_t begin_ns, std::uint64_t end_ns) {
+        leaf(begin_ns, end_ns, Category::kContention, {Who::Kind::kThread, piece.thread}, known, at_.hop, queue.cpu);
+      };
+      if (is_softirqd(timeline_.thread(piece.thread), piece.begin_ns)) occupied(piece.begin_ns, piece.end_ns);
+      else but_interrupts(piece.begin_ns, piece.end_ns, queue.cpu, known, occupied);
     }
   }
 }

@@ -54,6 +54,8 @@ struct Who {
 };
 
 inline constexpr std::uint32_t kHeldBack = 256;  // in Leaf::detail
+// In Who::id of interrupts that had the CPU, rather than woke somebody: with cause << 16 | detail of the longest.
+inline constexpr std::uint32_t kTookCpu = 1u << 31;
 
 struct Leaf {
   std::uint64_t begin_ns = 0;

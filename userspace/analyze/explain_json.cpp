@@ -31,7 +31,8 @@ json who_json(const ExplainedOperation& e, const Who& who) {
   } else if (who.kind == Who::Kind::kWork) {
     out["id"] = e.timeline().works()[who.id].function;
   } else {
-    out["id"] = who.id;
+    const bool took_cpu = who.kind == Who::Kind::kIrq && (who.id & kTookCpu);
+    out["id"] = took_cpu ? who.id & 0xffff : who.id;
   }
   return out;
 }

@@ -6,6 +6,7 @@
 #include "analyze/explain_stacks.hpp"
 #include "base/escape.hpp"
 #include "base/units.hpp"
+#include "dump/code_names.hpp"
 #include "dump/kernel_names.hpp"
 #include "dump/syscalls.hpp"
 #include "model/descriptors.hpp"
@@ -82,7 +83,7 @@ std::string plain_text(Category category, const Who& whom, const std::string& wh
     case Category::kCpuQuota:
       return fmt::format("{} out of its cgroup's CPU quota", whose);
     case Category::kIrq:
-      return "interrupts";
+      return whom.id & kTookCpu ? fmt::format("{} interrupted CPU {}", who, cpu) : "interrupts";
     case Category::kNetwork:
       return fmt::format("network: {} waited for the other end", whose);
     case Category::kTimer:
@@ -131,7 +132,7 @@ std::string who_text(const ExplainedOperation& e, const Who& who) {
     case Who::Kind::kKernel:
       return "kernel";
     case Who::Kind::kIrq:
-      return "interrupt";
+      return who.id & kTookCpu ? dump::interrupt_name(who.id >> 16 & 0xf, who.id & 0xffff) : "interrupt";
     case Who::Kind::kWork:
       return "work item " + function_text(e, e.timeline().works()[who.id].function);
   }

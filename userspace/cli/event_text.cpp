@@ -39,15 +39,8 @@ template <class E>  // WakingEvent, WorkEvent
 std::string cause_text(const E& e, const ThreadNames& names) {
   static constexpr std::string_view kTimers[] = {"timer",          "timeout",      "timerfd",     "POSIX timer",
                                                  "interval timer", "quota period", "delayed work"};
-  static constexpr std::string_view kSoftirqs[] = {"HI",       "TIMER",   "NET_TX", "NET_RX",  "BLOCK",
-                                                   "IRQ_POLL", "TASKLET", "SCHED",  "HRTIMER", "RCU"};
-  static constexpr std::string_view kVectors[] = {"", "local timer", "reschedule", "call from another CPU", "irq work"};
   static constexpr std::string_view kPeers[] = {"network", "network (loopback)", "network (remote)"};
   switch (e.cause) {
-    case KF_CAUSE_IRQ:
-      return fmt::format("irq {}", e.cause_detail);
-    case KF_CAUSE_SOFTIRQ:
-      return fmt::format("softirq {}", word(kSoftirqs, e.cause_detail));
     case KF_CAUSE_HRTIMER:
     case KF_CAUSE_TIMER:
       return std::string(word(kTimers, e.cause_detail & 15));
@@ -58,10 +51,8 @@ std::string cause_text(const E& e, const ThreadNames& names) {
       return std::string(word(kPeers, e.cause_detail));
     case KF_CAUSE_WORK:
       return "work item " + names.function(e.cause_args[0]);
-    case KF_CAUSE_IPI:
-      return std::string(word(kVectors, e.cause_detail));
     default:
-      return "";
+      return dump::interrupt_name(e.cause, e.cause_detail);
   }
 }
 
@@ -163,6 +154,14 @@ class Details {
   void operator()(const ThrottleEvent& e) const { put(out_, "is out of the CPU quota of cgroup {}", e.cgroup_id); }
   void operator()(const RefillEvent& e) const {
     put(out_, "group {:#x} has CPU quota again{}", e.group, e.some_wait ? ", on some CPUs" : "");
+  }
+  void operator()(const InterruptsEvent& e) const {
+    const std::string name = dump::interrupt_name(e.cause, e.cause_detail);
+    if (e.count == 1)
+      put(out_, "interrupted by {} for {}", name, span_text(e.since_ns, e.ts_ns));
+    else
+      put(out_, "interrupted {} times for {} of the last {}, longest by {}", e.count, span_text(0, e.spent_ns),
+          span_text(e.since_ns, e.ts_ns), name);
   }
   void operator()(const StackEvent& e) const {
     if (e.stack_tid != e.tid) names_.append(out_, e.stack_tid), out_ += ' ';

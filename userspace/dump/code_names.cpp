@@ -57,6 +57,22 @@ std::string_view block_phase_name(std::uint32_t code) {
   return word(kNames, code);
 }
 
+std::string interrupt_name(std::uint32_t cause, std::uint32_t detail) {
+  static constexpr std::string_view kSoftirqs[] = {"HI",       "TIMER",   "NET_TX", "NET_RX",  "BLOCK",
+                                                   "IRQ_POLL", "TASKLET", "SCHED",  "HRTIMER", "RCU"};
+  static constexpr std::string_view kVectors[] = {"?", "local timer", "reschedule", "call from another CPU", "irq work"};
+  switch (cause) {
+    case KF_CAUSE_IRQ:
+      return fmt::format("irq {}", detail);
+    case KF_CAUSE_SOFTIRQ:
+      return fmt::format("softirq {}", word(kSoftirqs, detail));
+    case KF_CAUSE_IPI:
+      return std::string(word(kVectors, detail));
+    default:
+      return "";
+  }
+}
+
 std::string exit_status_text(std::uint32_t wait_status) {
   const int status = static_cast<int>(wait_status);
   if (WIFSIGNALED(status)) return fmt::format("killed by signal {}", WTERMSIG(status));

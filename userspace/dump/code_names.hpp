@@ -21,6 +21,8 @@ std::string_view loss_kind(std::uint32_t kind);
 std::string_view stack_role(std::uint32_t code);
 // "insert", "issue", "complete": KF_BLOCK_*.
 std::string_view block_phase_name(std::uint32_t code);
+// "irq 24", "softirq NET_RX", "local timer", of KF_CAUSE_IRQ, _SOFTIRQ and _IPI; empty for other causes.
+std::string interrupt_name(std::uint32_t cause, std::uint32_t detail);
 // "exit 3", "killed by signal 9".
 std::string exit_status_text(std::uint32_t wait_status);
 

@@ -48,6 +48,8 @@ constexpr std::uint32_t min_words(std::uint32_t generic_kind) {
       return KF_THROTTLE_WORDS;
     case KF_GEN_REFILL:
       return KF_REFILL_WORDS;
+    case KF_GEN_INTERRUPTS:
+      return KF_INTERRUPTS_WORDS;
     case KF_GEN_STACK:
       return KF_STACK_WORDS;
     default:
@@ -368,6 +370,16 @@ void ChunkCursor::decode_cause_event(std::span<const kf_u64> event, Event& out) 
       auto& e = start<ThrottleEvent>(out);
       e.group = event[1];
       e.cgroup_id = event[2];
+      return;
+    }
+    case KF_GEN_INTERRUPTS: {
+      auto& e = start<InterruptsEvent>(out);
+      const std::uint64_t took_ns = std::min<std::uint64_t>(event[1], now_ns_);
+      e.since_ns = now_ns_ - took_ns;
+      e.spent_ns = std::min<std::uint64_t>(event[2] & ((1ULL << KF_INTERRUPTS_SPENT_BITS) - 1), took_ns);
+      e.count = static_cast<std::uint32_t>(event[2] >> KF_INTERRUPTS_SPENT_BITS);
+      e.cause = static_cast<std::uint8_t>(payload & 15);
+      e.cause_detail = static_cast<std::uint16_t>(payload >> 4);
       return;
     }
     default: {  // KF_GEN_REFILL

@@ -296,6 +296,20 @@ struct Schema<RefillEvent> {
 };
 
 template <>
+struct Schema<InterruptsEvent> {
+  using E = InterruptsEvent;
+  static constexpr EventDoc doc{"interrupts", KF_EV_GENERIC, KF_GEN_INTERRUPTS,
+                                "Interrupts took time from tid while it had the CPU, in one turn; told of once they come "
+                                "to 20 us."};
+  static constexpr auto fields =
+      std::tuple(field(&E::since_ns, "since_ns", M::kTime, "when the first of them began"),
+                 field(&E::spent_ns, "spent_ns", M::kNumber, "ns that they took together"),
+                 field(&E::count, "count", M::kCount, "how many"),
+                 field(&E::cause, "cause", M::kCause, "what the longest of them was"),
+                 field(&E::cause_detail, "cause_detail", M::kNumber, "its number or vector"));
+};
+
+template <>
 struct Schema<StackEvent> {
   using E = StackEvent;
   static constexpr EventDoc doc{"stack", KF_EV_GENERIC, KF_GEN_STACK,

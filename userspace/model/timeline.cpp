@@ -127,6 +127,14 @@ ThreadId Timeline::find_thread(std::uint32_t tid, std::uint64_t at_ns) const {
   return best;
 }
 
+std::span<const InterruptTime> Timeline::interrupts(std::uint16_t cpu, std::uint64_t a_ns, std::uint64_t b_ns) const {
+  if (cpu >= interrupts_.size() || a_ns >= b_ns) return {};
+  const auto& of_cpu = interrupts_[cpu];
+  const auto first = std::ranges::upper_bound(of_cpu, a_ns, {}, &InterruptTime::end_ns);
+  const auto last = std::ranges::lower_bound(first, of_cpu.end(), b_ns, {}, &InterruptTime::begin_ns);
+  return {first, last};
+}
+
 Piece Timeline::piece_at(ThreadId thread, std::uint64_t t_ns) const {
   Piece piece;
   PieceCursor(*this, thread, t_ns, t_ns + 1).next(piece);

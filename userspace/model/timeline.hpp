@@ -12,6 +12,7 @@
 #include <deque>
 #include <memory>
 #include <memory_resource>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,16 @@ struct QueuePiece {
   std::uint64_t end_ns = 0;
   std::uint16_t cpu = kNoCpu;  // kNoCpu: on its way, between the waking and the enqueue, or not known
   bool on_its_way = false;
+};
+
+// What interrupts took from whoever had the CPU. Of several short ones only the last one's end is known, and how long they
+// were together: they stand as one before that end.
+struct InterruptTime {
+  std::uint64_t begin_ns = 0;
+  std::uint64_t end_ns = 0;
+  std::uint32_t count = 0;
+  std::uint8_t cause = KF_CAUSE_NONE;  // of the longest, as in InterruptsEvent
+  std::uint16_t cause_detail = 0;
 };
 
 // What building met on the way; all zero but early_wakes and spurious_wakings when nothing was lost.
@@ -135,6 +146,8 @@ class Timeline {
 
   const Wake& wake(std::uint32_t index) const { return wakes_[index]; }
   const Move& move(std::uint32_t index) const { return moves_[index]; }
+  // By time, none overlaps another: those of this CPU that reach into [a_ns, b_ns).
+  std::span<const InterruptTime> interrupts(std::uint16_t cpu, std::uint64_t a_ns, std::uint64_t b_ns) const;
   const std::vector<BlockRequest>& block_requests() const noexcept { return block_requests_; }
   const std::vector<WorkRun>& works() const noexcept { return works_; }
   const LossIndex& losses() const noexcept { return losses_; }
@@ -156,6 +169,7 @@ class Timeline {
   std::deque<Log<Occupancy>> occupancy_;  // by CPU, each from begin_ns_ on, or empty
   Log<Wake> wakes_{memory_.get()};
   Log<Move> moves_{memory_.get()};
+  std::vector<std::vector<InterruptTime>> interrupts_;  // by CPU
   std::vector<BlockRequest> block_requests_;
   std::vector<WorkRun> works_;
   LossIndex losses_;

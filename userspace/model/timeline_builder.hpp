@@ -111,6 +111,7 @@ class TimelineBuilder {
   void on(const LockWaitEvent& event);
   void on(const ThrottleEvent& event);
   void on(const RefillEvent& event);
+  void on(const InterruptsEvent& event);
   void on(const LossEvent& event);
   void on(const StackEvent& event) { observe_current(event); }
   void on(const UnknownEvent& event) { observe_current(event); }

@@ -208,6 +208,26 @@ TEST(Decoder, SignalLockAndQuota) {
   EXPECT_TRUE(only<RefillEvent>(ChunkBuilder(0).at(1us).refill(5, true).build()).some_wait);
 }
 
+TEST(Decoder, Interrupts) {
+  const auto one = only<InterruptsEvent>(ChunkBuilder(0, {.cur_tid = 6}).at(90us).interrupts(30us, 30us, 1).build());
+  EXPECT_EQ(one.tid, 6u);
+  EXPECT_EQ(one.since_ns, 60'000u);
+  EXPECT_EQ(one.spent_ns, 30'000u);
+  EXPECT_EQ(one.count, 1u);
+  EXPECT_EQ(one.cause, KF_CAUSE_SOFTIRQ);
+  EXPECT_EQ(one.cause_detail, 3u);
+  const auto irq = only<InterruptsEvent>(ChunkBuilder(0).at(9ms).interrupts(4ms, 21us, 7, KF_CAUSE_IRQ, 65535).build());
+  EXPECT_EQ(irq.count, 7u);
+  EXPECT_EQ(irq.cause, KF_CAUSE_IRQ);
+  EXPECT_EQ(irq.cause_detail, 65535u);
+}
+
+TEST(Decoder, InterruptsOfDamagedFiles_TakeNoLongerThanTheyCan) {
+  const auto e = only<InterruptsEvent>(ChunkBuilder(0).at(9us).interrupts(50us, 80us, 2).build());
+  EXPECT_EQ(e.since_ns, 0u);
+  EXPECT_EQ(e.spent_ns, 9'000u);
+}
+
 TEST(Decoder, SyscallEnterIsExitMinusDuration) {
   for (const std::uint64_t took : {1ull, 16383ull, 16384ull, 0xffffffffull, 0x100000000ull}) {
     const auto chunk = ChunkBuilder(0, {.cur_tid = 6}).at(100s).syscall(17, -11, {.took = Nanos(took)}).build();

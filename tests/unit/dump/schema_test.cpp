@@ -62,6 +62,7 @@ TEST(Schema, EveryRecordedKindDecodesToItsEntry) {
                          .lock_wait(1, 2)
                          .throttle(1, 2)
                          .refill(1, true)
+                         .interrupts(30us, 30us, 1)
                          .stack(1, KF_STACK_BLOCK, 1, 2)
                          .build();
   ChunkCursor cursor(chunk.head, chunk.words);

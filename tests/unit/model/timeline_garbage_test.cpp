@@ -16,7 +16,7 @@ class Garbage {
   explicit Garbage(std::uint64_t seed) : random_(seed) {}
 
   Event event(std::uint64_t ts_ns) {
-    switch (number(18)) {
+    switch (number(19)) {
       case 0:
       case 1:
       case 2: {
@@ -121,6 +121,13 @@ class Garbage {
       case 16: {
         auto e = with_head<RefillEvent>(ts_ns);
         e.group = number(3);
+        return e;
+      }
+      case 17: {
+        auto e = with_head<InterruptsEvent>(ts_ns);
+        e.since_ns = ts_ns - std::min<std::uint64_t>(ts_ns, number(50'000));
+        e.spent_ns = number(50'000);
+        e.count = number(3);
         return e;
       }
       default: {
