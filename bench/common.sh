@@ -22,7 +22,8 @@ declare -A loads=()
 recorder=
 clean_up() {
   local status=$? one
-  trap - EXIT INT TERM
+  trap - EXIT
+  trap '' INT TERM # a second signal must not cut this short
   if [ -n "$recorder" ]; then
     kill "$recorder" 2>/dev/null || true
     wait "$recorder" 2>/dev/null || true

@@ -46,7 +46,8 @@ end_child() {
 }
 clean_up() {
   local status=$?
-  trap - EXIT INT TERM
+  trap - EXIT
+  trap '' INT TERM # a second signal must not cut this short
   end_child "$recorder" INT
   end_child "$server" TERM
   if [ "$keep" = 1 ]; then echo "kept: $dir"; else rm -rf "$dir"; fi

@@ -64,7 +64,8 @@ done
 scratch=$(mktemp -d)
 clean_up() {
   local status=$? running
-  trap - EXIT INT TERM
+  trap - EXIT
+  trap '' INT TERM # a second signal must not cut this short
   running=$(jobs -p)
   # shellcheck disable=SC2086 # several
   [ -z "$running" ] || kill $running 2>/dev/null || true
