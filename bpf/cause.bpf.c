@@ -10,8 +10,7 @@
 
 #define NET_RX_SOFTIRQ 3
 #define TIMER_SOFTIRQ 1
-#define SCHED_SOFTIRQ 7
-#define AF_INET 2
+#define IFF_LOOPBACK 8
 
 #define SLEEP_TOO KF_TIMER_CLASSES /* process_timeout */
 #define QUOTA_SLACK (KF_TIMER_CLASSES + 1)
@@ -42,18 +41,29 @@ static __always_inline void hard_begins(void) {
 
 /* Softirqs run on the way back from an interrupt, or when a task enables them again, which has just raised them itself: a
  * sender's over loopback are its own work. There the kernel keeps preemption off (__local_bh_enable_ip), so that the low
- * byte of the preempt count is higher by one than on the way back. There it is what a tracepoint adds itself, on some
- * kernels: the lowest seen at the timer's softirqs, which no task raises; before the first of them nothing counts. When
- * code was interrupted that must not be preempted, the idle loop for one, it is higher, too, and left out. With PREEMPT_RT
- * softirqs are threads'. */
-static __always_inline void soft_begins(u32 vector) {
-  struct cause_register *r = this_causes();
+ * byte of the preempt count is higher by one than on the way back. When code was interrupted that must not be preempted,
+ * the idle loop for one, it is higher, too; such softirqs are left out. What a tracepoint itself adds, on some kernels, is
+ * the lowest of what ticks have shown that hit a task: TICKS_SEEN of them, before which no softirq is timed, as some hit code
+ * that must not be preempted. With PREEMPT_RT softirqs are threads'. */
+#define TICKS_SEEN 16
+static __always_inline bool read_level(u32 *level) {
   struct batch *b = this_batch();
   u32 count;
-  if (!r || !b || config.softirqs_are_threads || !read_preempt_count(b, &count)) return;
-  u32 level = 1 + (count & 0xff);
-  bool of_timer = vector == TIMER_SOFTIRQ || vector == SCHED_SOFTIRQ;
-  if (of_timer && (!r->taken.lowest || level < r->taken.lowest)) r->taken.lowest = level;
+  if (!b || !read_preempt_count(b, &count)) return false;
+  *level = count & 0xff;
+  return true;
+}
+static __always_inline void learn_level(void) {
+  struct cause_register *r = this_causes();
+  u32 level;
+  if (!r || !field(current_task(), pid) || !read_level(&level)) return;
+  if (!r->taken.ticks || level < r->taken.lowest) r->taken.lowest = level;
+  if (r->taken.ticks < TICKS_SEEN) r->taken.ticks++;
+}
+static __always_inline void soft_begins(void) {
+  struct cause_register *r = this_causes();
+  u32 level;
+  if (!r || r->taken.ticks < TICKS_SEEN || config.softirqs_are_threads || !read_level(&level)) return;
   if (level <= r->taken.lowest) r->taken.began_ns = bpf_ktime_get_boot_ns();
 }
 
@@ -112,7 +122,7 @@ int kf_irq_exit(u64 *ctx) {
 SEC("tp_btf/softirq_entry")
 int kf_softirq_entry(u64 *ctx) {
   u32 vector = (u32)ctx[0];
-  soft_begins(vector);
+  soft_begins();
   if (vector == NET_RX_SOFTIRQ) note(LEVEL_SOFT, KF_CAUSE_NET_RX, KF_NET_UNKNOWN);
   else note(LEVEL_SOFT, KF_CAUSE_SOFTIRQ, vector);
   return 0;
@@ -178,15 +188,15 @@ int kf_timer_exit(u64 *ctx) {
   return 0;
 }
 
-SEC("tp_btf/sk_data_ready")
-int kf_sk_data_ready(u64 *ctx) {
-  struct sock *sk = (struct sock *)ctx[0];
+/* Whoever is woken next is woken by this packet. sk_data_ready would name the socket, but comes with every message between
+ * local sockets, too, and not before 6.3. */
+SEC("tp_btf/netif_receive_skb")
+int kf_receive(u64 *ctx) {
+  struct sk_buff *packet = (struct sk_buff *)ctx[0];
   struct cause_register *r = this_causes();
   struct cause *c = r ? running(r) : NULL;
   if (!c || c->kind != KF_CAUSE_NET_RX) return 0;
-  if (sk->__sk_common.skc_family != AF_INET) return 0;
-  u32 here = sk->__sk_common.skc_rcv_saddr, there = sk->__sk_common.skc_daddr;
-  c->detail = here == there || (there & 0xff) == 127 ? KF_NET_LOOPBACK : KF_NET_REMOTE; /* network byte order */
+  c->detail = packet->dev->flags & IFF_LOOPBACK ? KF_NET_LOOPBACK : KF_NET_REMOTE;
   return 0;
 }
 
@@ -194,6 +204,7 @@ int kf_sk_data_ready(u64 *ctx) {
  * CPUs, so their time is not taken. */
 SEC("tp_btf/local_timer_entry")
 int kf_local_timer_entry(u64 *ctx) {
+  learn_level();
   hard_begins();
   note(LEVEL_HARD, KF_CAUSE_IPI, KF_IPI_LOCAL_TIMER);
   return 0;

@@ -92,7 +92,8 @@ struct taken {
   u32 count;
   u32 tid; /* from whom, in which turn */
   u32 turn;
-  u32 lowest; /* preempt count at a softirq, plus 1; 0: not seen any */
+  u32 lowest; /* low byte of the preempt count, of `ticks` ticks */
+  u32 ticks;
 };
 struct cause_register {
   struct cause level[2];

@@ -233,14 +233,12 @@ struct request___pre517 {
   struct gendisk *rq_disk;
 };
 
-struct sock_common {
-  __be32 skc_daddr;
-  __be32 skc_rcv_saddr;
-  unsigned short skc_family;
+struct net_device {
+  unsigned int flags;
 };
 
-struct sock {
-  struct sock_common __sk_common;
+struct sk_buff {
+  struct net_device *dev;
 };
 
 struct work_struct {

@@ -88,7 +88,7 @@ class Interrupts : public RecordTest {
     Result result{.possible = possible};
     if (possible) {
       Recorder recorder = start_recorder({"--pid", std::to_string(getpid()), "--no-follow", "--min-age", "60s"});
-      std::this_thread::sleep_for(std::chrono::milliseconds(300));
+      std::this_thread::sleep_for(std::chrono::milliseconds(600));
       const model::Trace trace = open_trace(dump_path(recorder));
       EXPECT_EQ(recorder.stop(), 0);
       result.victim = share(trace, victim);
@@ -102,7 +102,7 @@ class Interrupts : public RecordTest {
 
   static double share(const model::Trace& trace, std::uint32_t tid) {
     const model::Timeline& timeline = trace.timeline();
-    const std::uint64_t begin_ns = timeline.begin_ns() + (timeline.end_ns() - timeline.begin_ns()) / 4;
+    const std::uint64_t begin_ns = timeline.begin_ns() + (timeline.end_ns() - timeline.begin_ns()) / 2;
     const auto explanation =
         analyze::explain(trace, timeline.find_thread(tid, begin_ns), begin_ns, timeline.end_ns());
     constexpr std::uint32_t kNetRx = analyze::kTookCpu | KF_CAUSE_SOFTIRQ << 16 | 3;

@@ -49,7 +49,7 @@ inline constexpr std::array kProbes = {
     Probe{"kf_block_insert", "block_rq_insert", ProbeUse::kCauses, false, "who asked a disk for something is known only where requests are not queued"},
     Probe{"kf_block_issue", "block_rq_issue", ProbeUse::kCauses, false, "a disk's queue and service are told apart only where it keeps statistics"},
     Probe{"kf_block_complete", "block_rq_complete", ProbeUse::kCauses, false, "the disk behind a wait is not named"},
-    Probe{"kf_sk_data_ready", "sk_data_ready", ProbeUse::kCauses, false, "senders over loopback are told by their call only"},
+    Probe{"kf_receive", "netif_receive_skb", ProbeUse::kCauses, false, "senders over loopback are told by their call only"},
     Probe{"kf_signal", "signal_generate", ProbeUse::kCauses, false, "who sent a signal is not known"},
     Probe{"kf_work_queue", "workqueue_queue_work", ProbeUse::kCauses, false, "who gave a kworker its work is not known"},
     Probe{"kf_work_start", "workqueue_execute_start", ProbeUse::kCauses, false, "the work of a kworker is not named"},
