@@ -43,27 +43,13 @@ done
 build=${KF_BUILD_DIR:-.build/$preset}
 scripts/build.sh "$preset" "${targets[@]/#/fuzz_}" >&2
 mkdir -p "$build/crashes"
-logs=$(mktemp -d)
-clean_up() {
-  local status=$? running
-  trap - EXIT
-  trap '' INT TERM # a second signal must not cut this short
-  running=$(jobs -p)
-  # shellcheck disable=SC2086 # several
-  [ -z "$running" ] || kill $running 2>/dev/null || true
-  wait
-  rm -rf "$logs"
-  exit "$status"
-}
-trap clean_up EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
+. scripts/scratch.sh
 
 figure() { sed -n "s/^stat::$2: *//p" "$1" | tail -n 1; }
 
 # libFuzzer ends with the first thing it finds.
 fuzz() {
-  local target=$1 log=$logs/$1 found=0 options=() fuzzer=
+  local target=$1 log=$scratch/$1 found=0 options=() fuzzer=
   trap '[ -z "$fuzzer" ] || kill "$fuzzer" 2>/dev/null; exit 143' TERM
   mkdir -p "$build/corpus/$target"
   [ ! -f "tests/fuzz/$target.dict" ] || options+=("-dict=tests/fuzz/$target.dict")
@@ -76,7 +62,7 @@ fuzz() {
   wait "$fuzzer" || found=1
   printf '%-14s %12s %10s %8d %12s\n' "$target" "$(figure "$log" number_of_executed_units)" \
     "$(figure "$log" average_exec_per_sec)" "$found" "$(figure "$log" peak_rss_mb)"
-  [ "$found" = 0 ] || { : >"$logs/failed" && cp "$log" "$build/crashes/$target.log" && grep -E "$finding" "$log"; }
+  [ "$found" = 0 ] || { : >"$scratch/failed" && cp "$log" "$build/crashes/$target.log" && grep -E "$finding" "$log"; }
 }
 
 finding='ERROR|error:|does not hold|Test unit|Base64'
@@ -86,4 +72,4 @@ for target in "${targets[@]}"; do
   fuzz "$target" &
 done
 wait
-[ ! -e "$logs/failed" ]
+[ ! -e "$scratch/failed" ]

@@ -61,21 +61,7 @@ done
 
 # ------------------------------------------------------------------ one initramfs for all
 
-scratch=$(mktemp -d)
-clean_up() {
-  local status=$? running
-  trap - EXIT
-  trap '' INT TERM # a second signal must not cut this short
-  running=$(jobs -p)
-  # shellcheck disable=SC2086 # several
-  [ -z "$running" ] || kill $running 2>/dev/null || true
-  wait
-  rm -rf "$scratch"
-  exit "$status"
-}
-trap clean_up EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
+. scripts/scratch.sh
 
 put() { # a file, at the same place as here
   mkdir -p "$scratch/root${1%/*}"

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// explain.cpp - the walk from a thread's time to whoever held it up, a rule per state. About 400 lines: read as one.
 #include "analyze/explain.hpp"
 
 #include <algorithm>
@@ -116,8 +118,6 @@ void Walk::visit(const Piece& piece) {
       return leaf(piece.begin_ns, piece.end_ns, Category::kUnknown, self(), Quality::kUnknown, at_.hop);
   }
 }
-
-bool is_softirqd(const Thread& thread, std::uint64_t at_ns) { return thread.name_at(at_ns).starts_with("ksoftirqd/"); }
 
 // What interrupts took of a stretch of a CPU's time are leaves of their own, rest(begin, end) gets the other parts.
 template <class Rest>

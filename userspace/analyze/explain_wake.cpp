@@ -125,11 +125,13 @@ WaitEnd WaitJudge::by_noted_interrupt(ThreadId id, const Wake& wake) const {
   }
 }
 
+bool is_softirqd(const Thread& thread, std::uint64_t at_ns) { return thread.name_at(at_ns).starts_with("ksoftirqd/"); }
+
 // Softirqs that came too fast were left to ksoftirqd: from the moment it was woken it is a thread like any other.
 WaitEnd WaitJudge::by_softirqd(const Wake& wake, WaitEnd end) const {
   if (end.kind != WaitEnd::Kind::kLeaf || wake.waker >= model::kIdleThread) return end;
   const Thread& softirqd = timeline_.thread(wake.waker);
-  if (!softirqd.name_at(wake.ts_ns).starts_with("ksoftirqd/")) return end;
+  if (!is_softirqd(softirqd, wake.ts_ns)) return end;
   const model::Piece now = timeline_.piece_at(wake.waker, wake.ts_ns);
   if (now.state != State::kRunning) return end;
   for (std::size_t i = now.index; i-- > 0;) {

@@ -61,4 +61,7 @@ class WaitJudge {
   std::uint64_t false_wakeups_ = 0;
 };
 
+// The kernel's thread for softirqs that came too fast: they are its own work.
+bool is_softirqd(const model::Thread& thread, std::uint64_t at_ns);
+
 }  // namespace kflight::analyze

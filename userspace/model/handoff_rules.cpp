@@ -227,17 +227,6 @@ void TimelineBuilder::add_note(Thread& thread, const IntervalNote& note) {
   thread.notes.insert(place, note);
 }
 
-// Whatever damaged files claim, none begins before the one before it has ended.
-void TimelineBuilder::on(const InterruptsEvent& event) {
-  observe_current(event);
-  if (event.cpu >= out_.interrupts_.size()) out_.interrupts_.resize(event.cpu + 1u);
-  auto& of_cpu = out_.interrupts_[event.cpu];
-  const std::uint64_t begin_ns = event.count == 1 ? event.since_ns : event.ts_ns - std::min(event.spent_ns, event.ts_ns);
-  const std::uint64_t since_ns = std::max(begin_ns, of_cpu.empty() ? 0 : of_cpu.back().end_ns);
-  if (since_ns < event.ts_ns && event.count != 0)
-    of_cpu.push_back({since_ns, event.ts_ns, event.count, event.cause, event.cause_detail});
-}
-
 // Who was throttled is on the queue of its CPU again.
 void TimelineBuilder::on(const RefillEvent& event) {
   observe_current(event);
@@ -251,6 +240,19 @@ void TimelineBuilder::on(const RefillEvent& event) {
               static_cast<std::uint8_t>(RunnableWhy::kRefilled), flags, interval.prio});
     return true;
   });
+}
+
+// ---------------------------------------------------------------------------------------------- interrupts
+
+// Whatever damaged files claim, none begins before the one before it has ended.
+void TimelineBuilder::on(const InterruptsEvent& event) {
+  observe_current(event);
+  if (event.cpu >= out_.interrupts_.size()) out_.interrupts_.resize(event.cpu + 1u);
+  auto& of_cpu = out_.interrupts_[event.cpu];
+  const std::uint64_t begin_ns = event.count == 1 ? event.since_ns : event.ts_ns - std::min(event.spent_ns, event.ts_ns);
+  const std::uint64_t since_ns = std::max(begin_ns, of_cpu.empty() ? 0 : of_cpu.back().end_ns);
+  if (since_ns < event.ts_ns && event.count != 0)
+    of_cpu.push_back({since_ns, event.ts_ns, event.count, event.cause, event.cause_detail});
 }
 
 }  // namespace kflight::model
