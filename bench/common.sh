@@ -95,6 +95,27 @@ start_recorder() {
   done
 }
 
+# start_empty_programs empty|clock: on the tracepoints of scheduler and calls, which return at once, or read the clock as
+# often as kflight does in pipe ping-pong (a wakeup onto the own CPU's queue is part of its waking). Returns when attached.
+start_empty_programs() {
+  local clock=
+  [ "$1" = empty ] || clock=+clock
+  [ -p "$temp/empty.in" ] || { mkfifo "$temp/empty.in" && exec 4<>"$temp/empty.in"; }
+  start_load sh -c 'exec "$@" <&4' sh "$build/bench/bench_empty_programs" sched_switch$clock \
+    sched_waking$clock sched_wakeup sched_wakeup_new$clock sched_migrate_task$clock sys_enter$clock sys_exit$clock \
+    >"$temp/empty.out"
+  empty_programs=$load
+  until grep -q ready "$temp/empty.out"; do
+    kill -0 "$empty_programs" || die "the empty programs could not be attached"
+    sleep 0.05
+  done
+}
+
+stop_empty_programs() {
+  printf '\n' >&4
+  wait_for "$empty_programs"
+}
+
 # cpu_ns PID...: CPU time used so far by the threads these processes have now (a thread may end meanwhile)
 cpu_ns() {
   local pid

@@ -8,6 +8,8 @@
 #             tracepoint is needed and nobody pays for stacks
 #   target    the same, and the programs are the target: every wait of theirs leaves its stacks
 #   trigger   the same with a trigger on slow syscalls: tracepoints are attached, little is written
+#   empty     programs that return at once, on the tracepoints of `full`: no BPF tool can be cheaper there
+#   clock     the same, but they read the clock, once for every time that `full` tells
 #   full-causes-off, default-causes-off   without the cause register and the events that go with it
 # Usage: bench/overhead.sh [--rounds 7] [--modes full,default,target,trigger] [--programs pipe,getppid,messaging]
 . "$(dirname "$0")/common.sh"
@@ -24,7 +26,7 @@ while [ $# -gt 0 ]; do
   esac
 done
 command -v perf >/dev/null || die "perf is not installed; scripts/setup.sh installs it"
-scripts/build.sh release kflight_cli getppid_loop >&2
+scripts/build.sh release kflight_cli getppid_loop bench_empty_programs >&2
 start_idle
 
 # Each prints seconds.
@@ -47,15 +49,25 @@ record() {
     full-causes-off) start_recorder --all --syscalls all --causes off ;;
     default-causes-off) start_recorder --pid "$idle" --causes off ;;
     trigger) start_recorder --pid "$idle" --trigger 'syscall>50ms' ;;
-    *) die "no mode '$1': full, default, target, trigger, full-causes-off, default-causes-off" ;;
+    *) die "no mode '$1'; the head of this script says which there are" ;;
   esac
 }
 
 traced() { # MODE ROUND
-  record "$1"
-  measure traced "$1" "$2"
-  status losses >>"$temp/$1.losses"
-  stop_recorder
+  case $1 in
+    empty | clock)
+      start_empty_programs "$1"
+      measure traced "$1" "$2"
+      echo 0 >>"$temp/$1.losses"
+      stop_empty_programs
+      ;;
+    *)
+      record "$1"
+      measure traced "$1" "$2"
+      status losses >>"$temp/$1.losses"
+      stop_recorder
+      ;;
+  esac
 }
 
 for mode in ${modes//,/ }; do

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # How much longer the demo's server takes for a request while kflight records it as the demo does, and while programs
-# that do nothing hang on the same tracepoints, which is the floor: ratios of the median latency to that of an untraced
-# run of the same round, whose order turns; the medians of some rounds.
+# that do nothing, or nothing but read the clock, hang on the same tracepoints, which is the floor: ratios of the median
+# latency to that of an untraced run of the same round, whose order turns; the medians of some rounds.
 # Usage: bench/server.sh [--rounds 7] [--seconds 5] [-- RECORD ARGUMENTS...]    instead of --trigger 'syscall>50ms'
 . "$(dirname "$0")/common.sh"
 
@@ -19,8 +19,8 @@ while [ $# -gt 0 ]; do
   esac
 done
 scripts/build.sh release kflight_cli workload_stall_server bench_empty_programs >&2
-mkfifo "$temp/go" "$temp/hold"
-exec 3<>"$temp/go" 4<>"$temp/hold"
+mkfifo "$temp/go"
+exec 3<>"$temp/go"
 
 # Each prints its median latency in ns. The server waits until whoever traces it is there.
 start_server() {
@@ -40,19 +40,12 @@ untraced() {
   latency >"$temp/untraced"
 }
 
-empty() {
+floor() { # empty|clock
   start_server
-  start_load sh -c 'exec "$@" <&4' sh "$build/bench/bench_empty_programs" sched_switch sched_waking sched_wakeup \
-    sched_wakeup_new sched_migrate_task sys_enter sys_exit >"$temp/empty.out"
-  local programs=$load
-  until grep -q ready "$temp/empty.out"; do
-    kill -0 "$programs" || die "the empty programs could not be attached"
-    sleep 0.05
-  done
+  start_empty_programs "$1"
   end_server
-  printf '\n' >&4
-  wait_for "$programs"
-  latency >"$temp/empty"
+  stop_empty_programs
+  latency >"$temp/$1"
 }
 
 traced() {
@@ -65,16 +58,19 @@ traced() {
 }
 
 : >"$temp/losses"
+kinds=(untraced empty clock traced)
 for round in $(seq "$rounds"); do
-  if ((round % 2)); then untraced && empty && traced; else traced && empty && untraced; fi
-  echo "$(cat "$temp/untraced") $(cat "$temp/empty") $(cat "$temp/traced")" >>"$temp/rounds"
+  if ((round % 2)); then
+    untraced && floor empty && floor clock && traced
+  else
+    traced && floor clock && floor empty && untraced
+  fi
+  (cd "$temp" && cat "${kinds[@]}" | paste -sd ' ') >>"$temp/rounds"
 done
-echo "median latency, us: untraced $(awk '{ print $1 / 1000 }' "$temp/rounds" | median)," \
-  "empty programs $(awk '{ print $2 / 1000 }' "$temp/rounds" | median)," \
-  "kflight $(awk '{ print $3 / 1000 }' "$temp/rounds" | median)"
-for column in 2 3; do
+names=(untraced 'empty programs' 'clock read' kflight)
+for column in 1 2 3 4; do
   awk -v column=$column '{ print $column / $1 }' "$temp/rounds" | sort -g >"$temp/ratios"
-  [ $column = 2 ] && name='empty programs' || name=kflight
-  echo "ratio of $name: median $(median <"$temp/ratios"), from $(head -1 "$temp/ratios") to $(tail -1 "$temp/ratios")"
+  echo "${names[column - 1]}: median latency $(awk -v column=$column '{ print $column / 1000 }' "$temp/rounds" | median) us," \
+    "ratio $(median <"$temp/ratios"), from $(head -1 "$temp/ratios") to $(tail -1 "$temp/ratios")"
 done
 echo "losses: $(awk '{ n += $1 } END { print n + 0 }' "$temp/losses")"

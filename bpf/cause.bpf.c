@@ -188,15 +188,76 @@ int kf_timer_exit(u64 *ctx) {
   return 0;
 }
 
+/* Who sent the packets that this machine is about to receive from itself, over loopback or a pair of veth devices; by the
+ * packet's address, which is the same on both ends. Of two packets with one place the older one's sender is not known. */
+#define SENT_PACKETS 1024
+struct sent_packet {
+  u64 packet; /* 0: nothing here */
+  u64 device; /* that receives it: a network card's packet may have the address of one that was thrown away */
+  u32 sender;
+  u32 reserved;
+};
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, SENT_PACKETS);
+  __type(key, u32);
+  __type(value, struct sent_packet);
+} sent_packets SEC(".maps");
+
+static __always_inline struct sent_packet *sent_packet_of(u64 packet) {
+  u64 number = as_number(packet);
+  u32 index = (number >> 8 ^ number >> 18) & (SENT_PACKETS - 1);
+  return bpf_map_lookup_elem(&sent_packets, &index);
+}
+
+/* The sender's own call; or the softirq that passes a packet on from one device to the next. */
+static __always_inline u32 sender_of(struct batch *b, struct sk_buff *packet) {
+  u32 context = waker_context(b);
+  if (context == KF_CTX_TASK) return field(this_task(&b->run_queue), pid);
+  struct cause_register *r = this_causes();
+  if (context != KF_CTX_SOFTIRQ || !r) return 0;
+  struct cause *c = &r->level[LEVEL_SOFT];
+  return c->kind == KF_CAUSE_NET_RX && c->args[1] == (u64)packet ? (u32)c->args[0] : 0;
+}
+
+SEC("tp_btf/netif_rx")
+int kf_send_local(u64 *ctx) {
+  struct sk_buff *packet = (struct sk_buff *)ctx[0];
+  struct sent_packet *sent = sent_packet_of((u64)packet);
+  struct batch *b = this_batch();
+  if (!sent || !b) return 0;
+  sent->packet = 0; /* whoever reads meanwhile finds nothing, not halves */
+  u32 sender = sender_of(b, packet);
+  if (!sender) return 0;
+  barrier();
+  sent->device = (u64)packet->dev;
+  sent->sender = sender;
+  barrier();
+  sent->packet = (u64)packet;
+  return 0;
+}
+
 /* Whoever is woken next is woken by this packet. sk_data_ready would name the socket, but comes with every message between
  * local sockets, too, and not before 6.3. */
 SEC("tp_btf/netif_receive_skb")
 int kf_receive(u64 *ctx) {
   struct sk_buff *packet = (struct sk_buff *)ctx[0];
+  struct net_device *device = packet->dev;
   struct cause_register *r = this_causes();
+  struct batch *b = this_batch();
   struct cause *c = r ? running(r) : NULL;
-  if (!c || c->kind != KF_CAUSE_NET_RX) return 0;
-  c->detail = packet->dev->flags & IFF_LOOPBACK ? KF_NET_LOOPBACK : KF_NET_REMOTE;
+  if (!c || !b || c->kind != KF_CAUSE_NET_RX) return 0;
+  u32 detail = device->flags & IFF_LOOPBACK ? KF_NET_LOOPBACK : KF_NET_REMOTE, sender = 0;
+  struct sent_packet *sent = sent_packet_of((u64)packet);
+  if (sent && sent->packet == (u64)packet && sent->device == (u64)device) {
+    sender = sent->sender;
+    sent->packet = 0;
+    detail = sender == (u32)field(this_task(&b->run_queue), pid) ? KF_NET_OWN : KF_NET_SENDER;
+  }
+  c->args[0] = sender;
+  c->args[1] = (u64)packet; /* for sender_of(), not told */
+  c->words = detail == KF_NET_SENDER;
+  c->detail = detail;
   return 0;
 }
 

@@ -73,14 +73,6 @@ int kf_block_complete(u64 *ctx) {
 
 /* ------------------------------------------------------------------ work items */
 
-/* To the verifier an address is a pointer, of which it allows no arithmetic but the distance to another one; depending on
- * how the compiler takes half of a register it would refuse the program. */
-static __always_inline u64 as_number(u64 address) {
-  u64 distance = address - (u64)&config;
-  asm volatile("" : "+r"(distance));
-  return distance;
-}
-
 static __always_inline struct queued_work *queued_work_of(u64 work) {
   u64 number = as_number(work);
   u32 index = (number >> 5 ^ number >> 17) & (QUEUED_WORKS - 1);

@@ -60,6 +60,14 @@ extern struct queued_works_map queued_works SEC(".maps");
 extern struct running_works_map running_works SEC(".maps");
 extern struct work_functions_map work_functions SEC(".maps");
 
+/* To the verifier an address is a pointer, of which it allows no arithmetic but the distance to another one; depending on
+ * how the compiler takes half of a register it would refuse the program. */
+static __always_inline u64 as_number(u64 address) {
+  u64 distance = address - (u64)&config;
+  asm volatile("" : "+r"(distance));
+  return distance;
+}
+
 /* The level that runs now: a hard interrupt hides the softirq below it. */
 static __always_inline struct cause *running(struct cause_register *r) {
   if (r->level[LEVEL_HARD].kind) return &r->level[LEVEL_HARD];

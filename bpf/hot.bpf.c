@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* hot.bpf.c - the programs that run with every switch, waking and system call, as one object: they read kernel memory
- * without helper calls, and only one object can (see KF_FAST_READS). */
+/* hot.bpf.c - the programs that run with every switch, waking, system call and interrupt, as one object: they read kernel
+ * memory without helper calls, and only one object can (see KF_FAST_READS). */
 #define KF_FAST_READS
 #include "sched.bpf.c"
 #include "syscall.bpf.c"
+#include "cause.bpf.c"

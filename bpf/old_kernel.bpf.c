@@ -3,6 +3,7 @@
 #define KF_OLD_KERNEL
 #include "core.bpf.c"
 #include "stack.bpf.c"
+#include "lock.bpf.c"
 #include "sched.bpf.c"
 #include "lives.bpf.c"
 #include "hotplug.bpf.c"

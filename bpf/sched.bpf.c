@@ -7,6 +7,7 @@
 #include "compat.bpf.h"
 #include "core.bpf.h"
 #include "handoff.bpf.h"
+#include "lock.bpf.h"
 #include "stack.bpf.h"
 
 static __always_inline bool in_scope(struct task_struct *a, struct task_struct *b) {
@@ -25,60 +26,9 @@ static __always_inline u64 park_call(u32 tid, bool dead) {
   return enter_ns;
 }
 
-static __always_inline u32 tid_at(u64 task_address) {
-  u32 tid = 0;
-  if (task_address) bpf_core_read(&tid, sizeof(tid), &((struct task_struct *)task_address)->pid);
-  return tid & KF_TID_MASK;
-}
-
-static __always_inline void put_lock_event(u32 tid, u32 kind, u64 lock, u32 owner) {
-  struct slot s;
-  if (!kf_begin(&s, tid)) return;
-  s.out[0] = kf_word_generic(KF_GEN_LOCK_WAIT, KF_LOCK_WAIT_WORDS, s.dt, owner | kind << 22);
-  s.out[1] = lock;
-  kf_end(&s, KF_LOCK_WAIT_WORDS);
-}
-
-/* With PREEMPT_RT a mutex is an rt_mutex and has no such owner. */
-static __always_inline bool knows_mutex_owner(struct task_struct___locks *t) {
-  return config.has_blocked_on && bpf_core_field_exists(t->blocked_on) &&
-         bpf_core_field_exists(((struct mutex *)NULL)->owner);
-}
-
-static __always_inline bool waits_for_lock(struct task_struct *prev) {
-  struct task_struct___locks *t = (void *)prev;
-  return (knows_mutex_owner(t) && t->blocked_on) ||
-         (config.has_rt_mutex_owner && bpf_core_field_exists(t->pi_blocked_on) && t->pi_blocked_on);
-}
-
-/* The two below are global functions, which the verifier looks at once and apart from their caller; the switch program
- * would be too complex for it otherwise. At a switch the current task is the one that leaves, also to a kernel that gives
- * no more of it than an address; they are rarely called, so they can do with that everywhere. */
-
-/* 5.15 moved what an rt_mutex has in common with other locks into struct rt_mutex_base, 830e6acc8a1c. */
-static __always_inline u64 rt_mutex_owner(struct rt_mutex_base *lock) {
-  struct rt_mutex___pre515 *old = (void *)lock;
-  if (bpf_core_type_exists(struct rt_mutex_base)) return (u64)BPF_CORE_READ(lock, owner);
-  return bpf_core_field_exists(old->owner) ? (u64)BPF_CORE_READ(old, owner) : 0;
-}
-
-/* The kernel lock that the current task is about to sleep on, and who holds it. The low bits of an owner's address are
- * flags. */
-__noinline int tell_lock(u32 tid) {
-  struct task_struct___locks *t = (void *)bpf_get_current_task();
-  if (knows_mutex_owner(t)) {
-    struct mutex *mutex = BPF_CORE_READ(t, blocked_on);
-    if (mutex) put_lock_event(tid, KF_LOCK_MUTEX, (u64)mutex, tid_at(BPF_CORE_READ(mutex, owner.counter) & ~7ULL));
-  }
-  if (config.has_rt_mutex_owner && bpf_core_field_exists(t->pi_blocked_on)) {
-    struct rt_mutex_waiter *waiter = BPF_CORE_READ(t, pi_blocked_on);
-    struct rt_mutex_base *lock = waiter ? BPF_CORE_READ(waiter, lock) : NULL;
-    if (lock) put_lock_event(tid, KF_LOCK_RT_MUTEX, (u64)lock, tid_at(rt_mutex_owner(lock) & ~1ULL));
-  }
-  return 0;
-}
-
-/* Whose CPU quota is used up: the nearest throttled group above the current task. */
+/* Whose CPU quota is used up: the nearest throttled group above the current task. A global function, like tell_lock(): at a
+ * switch the current task is the one that leaves, also to a kernel that gives no more of it than an address; it is rarely
+ * called, so it can do with that everywhere. */
 __noinline int tell_throttle(u32 tid) {
   struct task_struct *task = (void *)bpf_get_current_task();
   struct cfs_rq *queue = BPF_CORE_READ(task, se.cfs_rq);
@@ -98,7 +48,7 @@ __noinline int tell_throttle(u32 tid) {
   return 0;
 }
 
-/* The three below are about a thread that leaves the CPU to wait. Two are global functions, as above: the switch program
+/* The three below are about a thread that leaves the CPU to wait. Two are global functions, too: the switch program
  * need not know in which of two maps its place is. */
 __noinline int in_timed_call(u32 tid) {
   struct kf_parked_call *place = find_parked(tid);
@@ -164,9 +114,10 @@ int kf_sched_switch(u64 *ctx) {
   struct slot s;
 
   if (!in_scope(prev, next)) return 0;
+  bool blocks = raw_state && !(raw_state & TASK_DEAD) && !preempt;
   if (config.causes) { /* first, while the verifier has few states to follow through the rest */
     if (unlikely(task_throttled(prev))) tell_throttle(prev_tid);
-    if (unlikely(waits_for_lock(prev))) tell_lock(prev_tid);
+    if (unlikely(may_wait_for_lock(prev, blocks))) tell_lock(prev_tid);
   }
   struct batch *b = this_batch();
   if (!b) return 0;
@@ -174,7 +125,6 @@ int kf_sched_switch(u64 *ctx) {
   u32 state = kf_state_code(raw_state);
   if (config.syscalls != KF_SYSCALLS_OFF) enter_ns = park_call(prev_tid, state == KF_ST_DEAD);
   /* Then the stacks: the verifier follows them once for every way that leads there. */
-  bool blocks = raw_state && !(raw_state & TASK_DEAD) && !preempt;
   bool waits = config.stacks && blocks && prev_tid && is_target_noted(b, prev->tgid);
   if (waits) look_before_wait(ctx, prev, prev_tid);
 

@@ -137,7 +137,12 @@ struct sched_entity {
   struct cfs_rq *cfs_rq;
 };
 
+struct rw_semaphore {
+  atomic64_t owner;
+};
+
 struct mm_struct {
+  struct rw_semaphore mmap_lock;
   unsigned long start_code;
   unsigned long end_code;
 };

@@ -311,9 +311,11 @@ KF_INLINE kf_u64 kf_pack_prio(kf_u32 prev_prio, kf_u32 next_prio, kf_u32 prev_po
 #define KF_TIMER_FUNCTIONS 9   /* known handlers: one per class, a second KF_TIMER_SLEEP, a second KF_TIMER_QUOTA */
 
 #define KF_DEV_UNKNOWN 0x1ffffu
-#define KF_NET_UNKNOWN 0u      /* no socket was told yet */
-#define KF_NET_LOOPBACK 1u     /* both ends of the socket are this host */
+#define KF_NET_UNKNOWN 0u      /* no packet was told of yet */
+#define KF_NET_LOOPBACK 1u     /* over loopback; who sent it is not known */
 #define KF_NET_REMOTE 2u
+#define KF_NET_OWN 3u          /* sent on this machine, by the task that the softirq interrupted */
+#define KF_NET_SENDER 4u       /* sent on this machine by another task; word 1: its tid */
 
 #define KF_IPI_LOCAL_TIMER 1u
 #define KF_IPI_RESCHEDULE 2u
@@ -491,7 +493,7 @@ KF_INLINE kf_u64 kf_top_address(kf_u64 w) { return w & 0x1ffffffffffffffULL; }
  * SIGNAL (2 words), sent, after whatever it woke: payload target tid 22 | context 2 | to the process 1; word 1: number 8 |
  *   result 8 (KF_SIGNAL_*) | unused 16 | target tgid 32. In task context the lane's current task is the sender.
  * LOCK_WAIT (2 words), just before the SWITCH of a task that blocks on a lock inside the kernel: payload owner tid 22 (0: not
- *   known) | lock kind 2 (KF_LOCK_*); word 1: address of the lock.
+ *   known) | lock kind 4 (KF_LOCK_*); word 1: address of the lock.
  * THROTTLE (3 words), just before the SWITCH of a task whose cgroup is out of CPU quota: payload 0; word 1: the group whose
  *   quota it is, as an address that only REFILL repeats; word 2: cgroup id.
  * REFILL (2 words), that group has quota again: payload 1 when some of its run queues have to wait on; word 1: the group.
@@ -516,6 +518,8 @@ KF_INLINE kf_u64 kf_top_address(kf_u64 w) { return w & 0x1ffffffffffffffULL; }
 #define KF_SIGNAL_DELIVERED 0u /* enum of include/trace/events/signal.h */
 #define KF_LOCK_MUTEX 1u
 #define KF_LOCK_RT_MUTEX 2u    /* a PI futex, or any lock of a PREEMPT_RT kernel */
+#define KF_LOCK_RWSEM 3u       /* a rw_semaphore, as that of an inode; its owner is known while it is locked for writing */
+#define KF_LOCK_MMAP 4u        /* mmap_lock of the task's own address space, a rw_semaphore, too */
 
 #define KF_INTERRUPTS_TOLD_NS 20000ULL
 #define KF_INTERRUPTS_SPENT_BITS 40

@@ -2,7 +2,8 @@
 //
 // interrupts_test.cpp - a thread that computes is interrupted by packets for somebody else, and explain says so. They are
 // a thread's own, over a loopback interface in a network namespace of its own, whose packets another CPU receives
-// (receive packet steering). Its twin receives its packets itself: then nobody is interrupted.
+// (receive packet steering). Its twin receives its packets itself: then nobody is interrupted. Whoever is woken by such
+// packets was woken by their sender, whom they interrupted or not.
 #include <arpa/inet.h>
 #include <net/if.h>
 #include <sched.h>
@@ -48,19 +49,28 @@ bool enter_network(int receiving_cpu) {
   return steering.good() && ioctl(any.get(), SIOCSIFFLAGS, &loopback) == 0;
 }
 
-// Datagrams to a socket that nobody reads.
+// Datagrams go from one to the other, in the namespace of the calling thread.
+struct Sockets {
+  UniqueFd to{socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)}, from{socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+  Sockets() {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t bytes = sizeof address;
+    bind(to.get(), reinterpret_cast<sockaddr*>(&address), sizeof address);
+    getsockname(to.get(), reinterpret_cast<sockaddr*>(&address), &bytes);
+    connect(from.get(), reinterpret_cast<sockaddr*>(&address), bytes);
+  }
+};
+
+// To a socket that nobody reads.
 void flood(const std::atomic<bool>& stop) {
-  const UniqueFd to(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)), from(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t bytes = sizeof address;
-  bind(to.get(), reinterpret_cast<sockaddr*>(&address), sizeof address);
-  getsockname(to.get(), reinterpret_cast<sockaddr*>(&address), &bytes);
-  connect(from.get(), reinterpret_cast<sockaddr*>(&address), bytes);
+  const Sockets sockets;
   const char packet[1000] = {};
-  while (!stop) (void)!send(from.get(), packet, sizeof packet, 0);
+  while (!stop) (void)!send(sockets.from.get(), packet, sizeof packet, 0);
 }
+
+std::uint32_t own_tid() { return static_cast<std::uint32_t>(syscall(SYS_gettid)); }
 
 class Interrupts : public RecordTest {
  protected:
@@ -73,13 +83,13 @@ class Interrupts : public RecordTest {
     std::atomic<bool> stop = false, ready = false, possible = true;
     std::atomic<std::uint32_t> victim = 0, sender = 0;
     std::thread sends([&] {
-      sender = static_cast<std::uint32_t>(syscall(SYS_gettid));
+      sender = own_tid();
       possible = pin(kSends) && enter_network(receiving_cpu);
       ready = true;
       if (possible) flood(stop);
     });
     std::thread computes([&] {
-      victim = static_cast<std::uint32_t>(syscall(SYS_gettid));
+      victim = own_tid();
       pin(kComputes);
       while (!stop) {
       }
@@ -125,6 +135,88 @@ TEST_F(Interrupts, PacketsForOthersInterruptAThread_ItsTwinIsLeftAlone) {
   // What it sends itself is its own work, whichever CPU receives it.
   EXPECT_LT(storm.sender, storm.victim / 5);
   EXPECT_LT(twin.sender, storm.victim / 5);
+}
+
+class Senders : public RecordTest {
+ protected:
+  struct Result {
+    std::uint64_t wakings = 0, named = 0;  // of the receiver by softirqs; of these with the right sender
+    bool possible = true;
+  };
+
+  // A thread sends a datagram now and then, another one waits for them, a third one has the CPU that receives them.
+  Result record(int receiving_cpu) {
+    constexpr int kDatagrams = 50;
+    std::atomic<bool> stop = false, ready = false, possible = true;
+    std::atomic<std::uint32_t> receiver = 0, sender = 0;
+    std::atomic<int> receives_from = -1;
+    std::thread sends([&] {
+      sender = own_tid();
+      possible = pin(kSends) && enter_network(receiving_cpu);
+      if (possible) {
+        const Sockets sockets;
+        receives_from = sockets.to.get();
+        while (!ready) std::this_thread::yield();
+        for (int i = 0; i < kDatagrams; ++i) {
+          std::this_thread::sleep_for(std::chrono::milliseconds(2));
+          EXPECT_EQ(send(sockets.from.get(), "x", 1, 0), 1);
+        }
+        while (!stop) std::this_thread::yield();  // its end closes the sockets
+      }
+    });
+    while (possible && receives_from < 0) std::this_thread::yield();
+    Result result{.possible = possible};
+    if (possible) {
+      std::thread computes([&] {
+        pin(kComputes);
+        while (!stop) {
+        }
+      });
+      Recorder recorder = start_recorder({"--pid", std::to_string(getpid()), "--no-follow", "--min-age", "60s"});
+      std::thread receives([&] {
+        receiver = own_tid();
+        char byte;
+        ready = true;
+        for (int i = 0; i < kDatagrams; ++i) EXPECT_EQ(recv(receives_from, &byte, 1, 0), 1);
+      });
+      receives.join();
+      const std::string path = dump_path(recorder);
+      EXPECT_EQ(recorder.stop(), 0);
+      stop = true;
+      computes.join();
+      count(result, open_trace(path), receiver, sender);
+    }
+    stop = true;
+    sends.join();
+    return result;
+  }
+
+  static void count(Result& result, const model::Trace& trace, std::uint32_t receiver, std::uint32_t sender) {
+    const model::Timeline& timeline = trace.timeline();
+    const model::Thread& thread = timeline.thread(timeline.find_thread(receiver, timeline.end_ns()));
+    for (const model::Interval& interval : thread.intervals) {
+      if (interval.state != model::State::kBlocked || interval.wake == model::kNone) continue;
+      const model::Wake& wake = timeline.wake(interval.wake);
+      if (wake.ctx != KF_CTX_SOFTIRQ) continue;
+      ++result.wakings;
+      const bool named = wake.cause == model::CauseKind::kSent && timeline.thread(wake.cause_ref).tid == sender;
+      if (!named) continue;
+      ++result.named;
+      const auto explained = analyze::explain(trace, timeline.find_thread(receiver, interval.begin_ns),
+                                              interval.begin_ns, wake.ts_ns);
+      for (const analyze::Leaf& leaf : explained.leaves) EXPECT_EQ(timeline.thread(leaf.thread).tid, sender);
+    }
+  }
+};
+
+TEST_F(Senders, AreNamedWhicheverThreadTheirPacketsInterrupt) {
+  if (std::thread::hardware_concurrency() < 2) GTEST_SKIP() << "one CPU only: sender and receiver must have their own";
+  for (const int receiving_cpu : {kComputes, kSends}) {
+    const Result result = record(receiving_cpu);
+    if (!result.possible) GTEST_SKIP() << "no network namespaces, or no receive packet steering here";
+    EXPECT_GT(result.wakings, 10u) << receiving_cpu;
+    EXPECT_EQ(result.named, result.wakings) << receiving_cpu;
+  }
 }
 
 }  // namespace

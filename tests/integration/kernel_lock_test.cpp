@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// kernel_lock_test.cpp - who holds a mutex of the kernel, named while somebody waits for it. A thread that writes to a
-// pipe holds the pipe's mutex; it is kept in there by a page that userfaultfd does not give it.
+// kernel_lock_test.cpp - who holds a lock of the kernel, named while somebody waits for it. A thread that writes to a pipe
+// holds the pipe's mutex, one that writes to a file the inode's rwsem; it is kept in there by a page that userfaultfd does
+// not give it.
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <sys/ioctl.h>
@@ -49,13 +50,13 @@ class WithheldPage {
   void* address_ = nullptr;
 };
 
-// A thread that writes one byte into a pipe.
+// A thread that writes one byte.
 class Writer {
  public:
-  Writer(int pipe, const void* byte)
-      : thread_([this, pipe, byte] {
+  Writer(int fd, const void* byte)
+      : thread_([this, fd, byte] {
           tid_ = static_cast<std::uint32_t>(syscall(SYS_gettid));
-          EXPECT_EQ(write(pipe, byte, 1), 1);
+          EXPECT_EQ(write(fd, byte, 1), 1);
         }) {}
   ~Writer() { thread_.join(); }
   std::uint32_t tid() const { return tid_; }
@@ -78,36 +79,54 @@ class Writer {
   std::thread thread_;
 };
 
-class KernelLock : public RecordTest {};
+class KernelLock : public RecordTest {
+ protected:
+  // The first of two threads that write to `fd` holds its lock until it is given the page it writes from. The dump is made
+  // while the second one waits.
+  void expect_owner(int fd, unsigned kind) {
+    const WithheldPage page;
+    if (!page.exists()) GTEST_SKIP() << "no userfaultfd here";
+    Recorder recorder = start_recorder({"--pid", std::to_string(getpid()), "--no-follow", "--min-age", "60s"});
+    const Writer first(fd, page.address());
+    first.wait_until_asleep();
+    const Writer second(fd, "x");
+    second.wait_until_asleep();
+    const std::string path = dump_path(recorder);
+    page.give();
+    EXPECT_EQ(recorder.stop(), 0);
+    const auto waits = count<LockWaitEvent>(open_dump(path), {}, [&](const LockWaitEvent& e) {
+      return e.tid == second.tid() && e.owner_tid == first.tid() && e.lock_kind == kind;
+    });
+    EXPECT_GE(waits, 1u) << "owner " << first.tid() << ", waiter " << second.tid();
+    const Output explained = kflight({"explain", path, "--tid", std::to_string(second.tid()), "--from", "-1ms"});
+    EXPECT_EQ(explained.status, 0) << explained.err;
+    EXPECT_THAT(explained.out, testing::HasSubstr("held by"));
+  }
+};
 
 TEST_F(KernelLock, AMutexNamesItsOwner) {
   const auto caps = record::read_kernel_caps();
   ASSERT_TRUE(caps) << caps.error().what;
   const bool as_rt_mutex = caps->has_rt_mutexes && caps->has_rt_mutex_owner;
-  if (!caps->has_blocked_on && !as_rt_mutex) GTEST_SKIP() << "this kernel does not say which mutex a thread waits for";
-  const WithheldPage page;
-  if (!page.exists()) GTEST_SKIP() << "no userfaultfd here";
+  if (!caps->has_blocked_on && !caps->has_tracepoint("contention_begin") && !as_rt_mutex)
+    GTEST_SKIP() << "this kernel does not say which mutex a thread waits for";
   int pipe[2];
   ASSERT_EQ(pipe2(pipe, O_CLOEXEC), 0);
-  Recorder recorder = start_recorder({"--pid", std::to_string(getpid()), "--no-follow", "--min-age", "60s"});
-  std::uint32_t owner = 0, waiter = 0;
-  {
-    const Writer first(pipe[1], page.address());
-    first.wait_until_asleep();
-    const Writer second(pipe[1], "x");
-    second.wait_until_asleep();
-    owner = first.tid();
-    waiter = second.tid();
-    page.give();
-  }
-  const Dump dump = dump_now(recorder);
-  EXPECT_EQ(recorder.stop(), 0);
+  expect_owner(pipe[1], as_rt_mutex ? KF_LOCK_RT_MUTEX : KF_LOCK_MUTEX);
   close(pipe[0]);
   close(pipe[1]);
-  const auto kind = as_rt_mutex ? KF_LOCK_RT_MUTEX : KF_LOCK_MUTEX;
-  const auto waits = count<LockWaitEvent>(
-      dump, {}, [&](const LockWaitEvent& e) { return e.tid == waiter && e.owner_tid == owner && e.lock_kind == kind; });
-  EXPECT_GE(waits, 1u) << "owner " << owner << ", waiter " << waiter;
+}
+
+// A file's: a write holds it.
+TEST_F(KernelLock, ARwsemNamesItsWriter) {
+  const auto caps = record::read_kernel_caps();
+  ASSERT_TRUE(caps) << caps.error().what;
+  if (!caps->has_tracepoint("contention_begin")) GTEST_SKIP() << "this kernel does not say which lock a thread waits for";
+  if (caps->has_rt_mutexes) GTEST_SKIP() << "with PREEMPT_RT a rwsem has no owner";
+  const int file = static_cast<int>(memfd_create("kflight-test", MFD_CLOEXEC));
+  ASSERT_GE(file, 0);
+  expect_owner(file, KF_LOCK_RWSEM);
+  close(file);
 }
 
 }  // namespace

@@ -43,6 +43,8 @@ const OracleRow kRows[] = {
     {"ExecThread", "exec_thread", {}, false},
     {"SignalWake", "signal_wake"},
     {"StopCont", "stop_cont"},
+    {"InodeLock", "kernel_rwsem"},
+    {"MmapLock", "kernel_rwsem", {"--lock", "mmap"}},
     {"LongIdle", "long_idle", {}, false},
     {"ThreadLeak", "thread_churn", {"--threads", "30"}},
 };

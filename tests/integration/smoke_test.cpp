@@ -137,13 +137,13 @@ TEST_P(SmokeWithout, CauseIsFoundAndTheLackIsSaid) {
 INSTANTIATE_TEST_SUITE_P(Feature, SmokeWithout,
                          testing::Values("task_pt_regs", "prev_state", "preempt_count", "perf_events", "quotas",
                                          "blocked_on", "rt_mutex", "rdonly_cast", "current_task", "block_rq_complete",
-                                         "irq_handler_entry", "hrtimer_expire_entry",
+                                         "irq_handler_entry", "hrtimer_expire_entry", "contention_begin",
                                          "rdonly_cast current_task blocked_on"));
 // Before 5.12 and 5.11: the object for old kernels.
 INSTANTIATE_TEST_SUITE_P(Kernel510, SmokeWithout,
                          testing::Values("compare_and_swap",
                                          "compare_and_swap task_btf rdonly_cast current_task task_pt_regs "
-                                         "prev_state rt_mutex blocked_on"));
+                                         "prev_state rt_mutex blocked_on contention_begin"));
 
 TEST_F(Smoke, UnknownFeatureIsRefused) {
   const Output output = kflight({"record", "--all", "--without", "blockd_on", "-o", temp().path()});

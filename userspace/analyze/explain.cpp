@@ -320,7 +320,10 @@ void Walk::work_delay(const Piece& piece, std::uint32_t work, Quality quality) {
 
 void Walk::softirqd(const Piece& piece, const WaitEnd& end, Quality quality) {
   const std::uint64_t taken_ns = std::clamp(end.deadline_ns, piece.begin_ns, piece.end_ns);
-  leaf(piece.begin_ns, taken_ns, end.category, end.who, quality, add_hop(piece.index, model::kNoThread));
+  const Piece before{piece.begin_ns, taken_ns, piece.state, piece.index};
+  if (end.sender == model::kNoThread)
+    leaf(before.begin_ns, before.end_ns, end.category, end.who, quality, add_hop(piece.index, model::kNoThread));
+  else if (before.begin_ns < before.end_ns) follow_or_circle(end.sender, before, quality);
   if (taken_ns < piece.end_ns) follow_or_circle(end.waker, {taken_ns, piece.end_ns, piece.state, piece.index}, quality);
 }
 

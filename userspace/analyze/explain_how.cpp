@@ -70,6 +70,8 @@ std::string how_text(const ExplainedOperation& e, const Hop& hop) {
   const std::string holder = known ? " held by " + model::thread_name(e.timeline(), note->other, blocked.begin_ns) : "";
   if (note->kind == model::IntervalNote::Kind::kMutex) return "mutex of the kernel" + holder;
   if (note->kind == model::IntervalNote::Kind::kRtMutex) return "rt_mutex" + holder;
+  if (note->kind == model::IntervalNote::Kind::kRwsem) return "rwsem of the kernel" + holder;
+  if (note->kind == model::IntervalNote::Kind::kMmapLock) return "mmap_lock of its process" + holder;
   return "";
 }
 

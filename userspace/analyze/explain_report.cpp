@@ -102,7 +102,12 @@ std::string offset_text(const ExplainedOperation& e, std::uint64_t t_ns) {
 std::string waker_text(const ExplainedOperation& e, const model::Wake& wake) {
   if (wake.flags & model::kWakeLost) return "a waking that was lost";
   constexpr std::string_view kContexts[] = {"", "softirq", "hardirq", "NMI"};
-  if (wake.ctx != KF_CTX_TASK) return fmt::format("{} on CPU {}", kContexts[wake.ctx & 3], wake.cpu);
+  if (wake.ctx != KF_CTX_TASK) {
+    const std::string packet = wake.cause == model::CauseKind::kSent
+                                   ? "a packet of " + model::thread_label(e.timeline(), wake.cause_ref, wake.ts_ns) + ", "
+                                   : "";
+    return fmt::format("{}{} on CPU {}", packet, kContexts[wake.ctx & 3], wake.cpu);
+  }
   return fmt::format("{} on CPU {}", model::thread_label(e.timeline(), wake.waker, wake.ts_ns), wake.cpu);
 }
 

@@ -109,6 +109,7 @@ WaitEnd WaitJudge::by_noted_interrupt(ThreadId id, const Wake& wake) const {
       return end;
     }
     case CauseKind::kNetRx:
+    case CauseKind::kSent:
       return by_softirqd(wake, by_network(wake, id, Quality::kExact));
     case CauseKind::kSoftirq: {
       const Category category = wake.cause_ref == kRcuSoftirq ? Category::kRcu : Category::kIrq;
@@ -129,13 +130,14 @@ bool is_softirqd(const Thread& thread, std::uint64_t at_ns) { return thread.name
 
 // Softirqs that came too fast were left to ksoftirqd: from the moment it was woken it is a thread like any other.
 WaitEnd WaitJudge::by_softirqd(const Wake& wake, WaitEnd end) const {
-  if (end.kind != WaitEnd::Kind::kLeaf || wake.waker >= model::kIdleThread) return end;
+  if (wake.waker >= model::kIdleThread || end.waker == wake.waker) return end;
   const Thread& softirqd = timeline_.thread(wake.waker);
   if (!is_softirqd(softirqd, wake.ts_ns)) return end;
   const model::Piece now = timeline_.piece_at(wake.waker, wake.ts_ns);
   if (now.state != State::kRunning) return end;
   for (std::size_t i = now.index; i-- > 0;) {
     if (softirqd.intervals[i].state == State::kRunning || softirqd.intervals[i].state == State::kRunnable) continue;
+    if (end.kind == WaitEnd::Kind::kThread) end.sender = end.waker;
     end.kind = WaitEnd::Kind::kSoftirqd;
     end.waker = wake.waker;
     end.deadline_ns = timeline_.interval_end_ns(softirqd, i);
@@ -168,9 +170,9 @@ WaitEnd WaitJudge::by_unnoted_interrupt(ThreadId id, const Interval& blocked, co
 }
 
 WaitEnd WaitJudge::by_network(const Wake& wake, ThreadId sleeper, Quality quality) const {
-  if (!model::is_sent_by_interrupted_task(wake, sleeper))
-    return leaf(Category::kNetwork, {Who::Kind::kNetwork, 0}, quality);
-  return follow(wake.waker, Quality::kInferred);
+  const ThreadId sender = model::network_sender(wake, sleeper);
+  if (sender == model::kNoThread) return leaf(Category::kNetwork, {Who::Kind::kNetwork, 0}, quality);
+  return follow(sender, wake.cause == CauseKind::kSent ? Quality::kExact : Quality::kInferred);
 }
 
 WaitEnd WaitJudge::timer(ThreadId id, std::uint32_t index, Quality quality) const {

@@ -19,13 +19,14 @@ struct WaitEnd {
     kTimer,     // the sleeper's own request, due at deadline_ns (0: not known)
     kDisk,      // a block request
     kWork,      // a work item of a kworker
-    kSoftirqd,  // a softirq that ksoftirqd, `waker`, ran from deadline_ns on; until then it was category and who
+    kSoftirqd,  // a softirq that ksoftirqd, `waker`, ran from deadline_ns on; until then it was `sender`, or category and who
   };
   Kind kind = Kind::kLeaf;
   Category category = Category::kUnknown;
   Quality quality = Quality::kUnknown;
   Who who;
   model::ThreadId waker = model::kNoThread;
+  model::ThreadId sender = model::kNoThread;  // kSoftirqd
   std::uint64_t deadline_ns = 0;
   std::uint32_t request = model::kNone;
   std::uint32_t work = model::kNone;

@@ -39,7 +39,8 @@ template <class E>  // WakingEvent, WorkEvent
 std::string cause_text(const E& e, const ThreadNames& names) {
   static constexpr std::string_view kTimers[] = {"timer",          "timeout",      "timerfd",     "POSIX timer",
                                                  "interval timer", "quota period", "delayed work"};
-  static constexpr std::string_view kPeers[] = {"network", "network (loopback)", "network (remote)"};
+  static constexpr std::string_view kPeers[] = {"network", "network (loopback)", "network (remote)",
+                                                "its own packet"};
   switch (e.cause) {
     case KF_CAUSE_HRTIMER:
     case KF_CAUSE_TIMER:
@@ -48,6 +49,11 @@ std::string cause_text(const E& e, const ThreadNames& names) {
       if (e.cause_detail == KF_DEV_UNKNOWN) return "disk";
       return fmt::format("disk {}:{}", e.cause_detail >> 9, e.cause_detail & 511);
     case KF_CAUSE_NET_RX:
+      if (e.cause_detail == KF_NET_SENDER) {
+        std::string text = "a packet of ";
+        names.append(text, static_cast<std::uint32_t>(e.cause_args[0] & KF_TID_MASK));
+        return text;
+      }
       return std::string(word(kPeers, e.cause_detail));
     case KF_CAUSE_WORK:
       return "work item " + names.function(e.cause_args[0]);

@@ -362,7 +362,7 @@ void ChunkCursor::decode_cause_event(std::span<const kf_u64> event, Event& out) 
     case KF_GEN_LOCK_WAIT: {
       auto& e = start<LockWaitEvent>(out);
       e.owner_tid = tid;
-      e.lock_kind = context;
+      e.lock_kind = static_cast<std::uint8_t>(payload >> 22 & 15);
       e.lock = event[1];
       return;
     }

@@ -271,7 +271,7 @@ struct Schema<LockWaitEvent> {
                                 "tid is about to block on a lock inside the kernel; its switch follows."};
   static constexpr auto fields =
       std::tuple(field(&E::owner_tid, "owner_tid", M::kTid, "thread that holds the lock; 0: not known"),
-                 field(&E::lock_kind, "lock_kind", M::kNumber, "1 mutex, 2 rt_mutex (PI futex, locks of PREEMPT_RT)"),
+                 field(&E::lock_kind, "lock_kind", M::kNumber, "1 mutex, 2 rt_mutex (PI futex, locks of PREEMPT_RT), 3 rwsem, 4 mmap_lock of its process (a rwsem)"),
                  field(&E::lock, "lock", M::kNumber, "address of the lock"));
 };
 

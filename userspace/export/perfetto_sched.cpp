@@ -372,7 +372,7 @@ std::uint64_t SchedWriter::waking_ns(const Thread& thread, std::uint32_t runnabl
 std::uint32_t SchedWriter::waking_flags(ThreadId id, std::uint32_t runnable, const Wake& wake) const {
   const Thread& thread = timeline_.thread(id);
   const bool by_task = runnable > 0 && model::is_network_wake(thread, thread.intervals[runnable - 1], wake) &&
-                       model::is_sent_by_interrupted_task(wake, id);
+                       model::network_sender(wake, id) == wake.waker;
   return by_task ? 0 : context_flags(wake.ctx);
 }
 

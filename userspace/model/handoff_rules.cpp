@@ -12,6 +12,8 @@ namespace kflight::model {
 
 namespace {
 
+// One program writes a note and its switch, but a hypervisor can take the CPU from it in between.
+constexpr std::uint64_t kNoteReachNs = 20'000'000;
 constexpr std::uint64_t kAdjacentNs = 1'000'000;  // events that the recorder writes one after the other
 constexpr std::uint64_t kSameInterrupt = 10'000'000;
 constexpr std::uint8_t kFirstStopSignal = 19, kLastStopSignal = 22;  // SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU
@@ -35,6 +37,7 @@ void TimelineBuilder::note_cause(Wake& wake, std::uint8_t cause, std::uint32_t d
     const std::uint32_t work = wake.waker < kIdleThread ? state(wake.waker).work : kNone;
     wake.cause_ref = work != kNone && out_.works_[work].function == args[0] ? work : kNone;
   }
+  if (wake.cause == CauseKind::kNetRx) return note_sender(wake, args[0]);
   if (wake.cause != CauseKind::kTimer) return;
   constexpr std::uint32_t kMonotonic = 1, kBoottime = 7;  // clock ids of clock_gettime(2)
   const std::uint32_t timer = detail & 15, clock = detail >> 4;
@@ -43,6 +46,15 @@ void TimelineBuilder::note_cause(Wake& wake, std::uint8_t cause, std::uint32_t d
   if (cause != KF_CAUSE_HRTIMER || !asked_for || args[0] == 0 || (clock != kMonotonic && clock != kBoottime)) return;
   const std::uint64_t due_ns = clock == kMonotonic ? boottime(args[0], wake.ts_ns) : std::min(args[0], wake.ts_ns);
   wake.cause_ref = static_cast<std::uint32_t>(std::min<std::uint64_t>(wake.ts_ns - due_ns, kNone - 1));
+}
+
+void TimelineBuilder::note_sender(Wake& wake, std::uint64_t sender_tid) {
+  const bool own = wake.cause_ref == KF_NET_OWN, by_another = wake.cause_ref == KF_NET_SENDER;
+  if (!own && !by_another) return;
+  const ThreadId sender = own ? wake.waker : threads_.find(static_cast<std::uint32_t>(sender_tid & KF_TID_MASK));
+  const bool known = sender < kIdleThread;
+  wake.cause = known ? CauseKind::kSent : CauseKind::kNetRx;
+  wake.cause_ref = known ? sender : KF_NET_LOOPBACK;
 }
 
 // The request's own times, from its events where they are there.
@@ -189,13 +201,25 @@ void TimelineBuilder::name_stoppers() {
 
 // ---------------------------------------------------------------------------------------------- locks and quotas
 
+static IntervalNote::Kind kind_of_lock(std::uint8_t kind) {
+  switch (kind) {
+    case KF_LOCK_RT_MUTEX:
+      return IntervalNote::Kind::kRtMutex;
+    case KF_LOCK_RWSEM:
+      return IntervalNote::Kind::kRwsem;
+    case KF_LOCK_MMAP:
+      return IntervalNote::Kind::kMmapLock;
+    default:
+      return IntervalNote::Kind::kMutex;
+  }
+}
+
 void TimelineBuilder::on(const LockWaitEvent& event) {
   observe_current(event);
   if (event.tid == 0) return;
-  const auto kind = event.lock_kind == KF_LOCK_RT_MUTEX ? IntervalNote::Kind::kRtMutex : IntervalNote::Kind::kMutex;
   const ThreadId owner = event.owner_tid == 0 ? kNoThread : threads_.find(event.owner_tid);
   ThreadState& blocker = state(alive_and_known(event.tid, event.ts_ns));
-  blocker.note = {event.ts_ns, event.lock, owner, kind, 0};
+  blocker.note = {event.ts_ns, event.lock, owner, kind_of_lock(event.lock_kind), 0};
   blocker.has_note = true;
 }
 
@@ -213,7 +237,7 @@ void TimelineBuilder::keep_note(ThreadId id, const SwitchEvent& event) {
   IntervalNote note = state(id).note;
   const Interval& interval = open(id);
   const bool quota = note.kind == IntervalNote::Kind::kQuota;
-  if (event.ts_ns - note.begin_ns > kAdjacentNs || interval.state != (quota ? State::kThrottled : State::kBlocked))
+  if (event.ts_ns - note.begin_ns > kNoteReachNs || interval.state != (quota ? State::kThrottled : State::kBlocked))
     return;
   note.begin_ns = interval.begin_ns;
   add_note(threads_[id], note);

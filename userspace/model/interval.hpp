@@ -78,6 +78,7 @@ enum class CauseKind : std::uint8_t {
   kIrq,        // a device interrupt, cause_ref is its number
   kWorkqueue,  // a work item: Wake::cause_ref is its index in Timeline::works(), kNone when that is not known
   kIpi,        // an interrupt sent by another CPU
+  kSent,       // network receive processing of a packet that the thread Wake::cause_ref has sent on this machine
 };
 
 // Wake::flags
@@ -163,10 +164,12 @@ struct WorkRun {
 // What else is known of an interval: who is behind it.
 struct IntervalNote {
   enum class Kind : std::uint8_t {
-    kMutex,    // a mutex of the kernel that `other` held when the wait began
-    kRtMutex,  // a PI futex, or any lock of a PREEMPT_RT kernel
-    kStop,     // `other` sent the signal that stopped the thread
-    kQuota,    // the group `object` has used up its CPU quota
+    kMutex,     // a mutex of the kernel that `other` held when the wait began
+    kRtMutex,   // a PI futex, or any lock of a PREEMPT_RT kernel
+    kRwsem,     // a rw_semaphore of the kernel; `other` had locked it for writing
+    kMmapLock,  // the same, that of the thread's address space
+    kStop,      // `other` sent the signal that stopped the thread
+    kQuota,     // the group `object` has used up its CPU quota
   };
   std::uint64_t begin_ns = 0;  // of the interval
   std::uint64_t object = 0;    // address of the lock, or the group

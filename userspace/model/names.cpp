@@ -108,11 +108,17 @@ std::string_view why_name(RunnableWhy why) {
   return kNames[static_cast<std::size_t>(why)];
 }
 
+// Not an rt_mutex: without PREEMPT_RT that is a futex, with it the state says so.
+static bool is_kernel_lock(IntervalNote::Kind kind) {
+  using Kind = IntervalNote::Kind;
+  return kind == Kind::kMutex || kind == Kind::kRwsem || kind == Kind::kMmapLock;
+}
+
 WaitKind wait_kind(const Thread& thread, const Interval& blocked) {
   const Call* call = thread.call_of(blocked);
   if (blocked.detail == KF_ST_RTLOCK) return WaitKind::kKernelLock;
   const IntervalNote* note = thread.note_of(blocked);
-  if (note && note->kind == IntervalNote::Kind::kMutex) return WaitKind::kKernelLock;
+  if (note && is_kernel_lock(note->kind)) return WaitKind::kKernelLock;
   const bool deep = is_uninterruptible(blocked.detail);
   if (deep && (blocked.flags & kIntervalIowait))
     return call || thread.is_kthread ? WaitKind::kDisk : WaitKind::kPageFault;

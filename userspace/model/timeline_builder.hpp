@@ -142,6 +142,7 @@ class TimelineBuilder {
   void switch_in(std::uint32_t tid, std::uint16_t cpu, std::uint64_t ts_ns, std::uint8_t prio);
   void note_cause(Wake& wake, std::uint8_t cause, std::uint32_t detail, const std::array<std::uint64_t, 2>& args);
   void note_block_cause(Wake& wake, std::uint32_t detail, const std::array<std::uint64_t, 2>& args);
+  void note_sender(Wake& wake, std::uint64_t sender_tid);
   std::uint64_t boottime(std::uint64_t monotonic_ns, std::uint64_t at_most_ns) const;
   std::uint32_t completed_request(const Wake& wake, std::uint32_t dev, std::uint64_t issued_ns) const;
   void keep_note(ThreadId id, const SwitchEvent& event);

@@ -14,6 +14,7 @@ std::string_view cause_name(CauseKind cause) {
     case CauseKind::kBlock:
       return "disk";
     case CauseKind::kNetRx:
+    case CauseKind::kSent:
       return "network";
     case CauseKind::kSoftirq:
       return "softirq";
@@ -28,15 +29,17 @@ std::string_view cause_name(CauseKind cause) {
 }
 
 bool is_network_wake(const Thread& sleeper, const Interval& blocked, const Wake& wake) {
-  if (wake.cause == CauseKind::kNetRx) return wake.ctx != KF_CTX_TASK;
+  if (wake.cause == CauseKind::kNetRx || wake.cause == CauseKind::kSent) return wake.ctx != KF_CTX_TASK;
   if (wake.cause != CauseKind::kNotNoted || wake.ctx != KF_CTX_SOFTIRQ) return false;
   const WaitKind kind = wait_kind(sleeper, blocked);
   return kind == WaitKind::kNetwork || kind == WaitKind::kPoll || kind == WaitKind::kFile;
 }
 
-bool is_sent_by_interrupted_task(const Wake& wake, ThreadId sleeper) {
+ThreadId network_sender(const Wake& wake, ThreadId sleeper) {
+  if (wake.cause == CauseKind::kSent) return wake.cause_ref == sleeper ? kNoThread : wake.cause_ref;
   const bool remote = wake.cause == CauseKind::kNetRx && wake.cause_ref == KF_NET_REMOTE;
-  return !remote && wake.waker < kIdleThread && wake.waker != sleeper && is_send_call(wake.waker_nr);
+  const bool sends = !remote && wake.waker < kIdleThread && wake.waker != sleeper && is_send_call(wake.waker_nr);
+  return sends ? wake.waker : kNoThread;
 }
 
 }  // namespace kflight::model

@@ -38,7 +38,8 @@ std::string_view cause_name(CauseKind cause);
 
 // By network receive processing: noted by the waking CPU or, without a note, to be inferred from what the wait was for.
 bool is_network_wake(const Thread& sleeper, const Interval& blocked, const Wake& wake);
-// Over loopback the receiver's softirq runs inside the sender's own call: the interrupted task is the cause.
-bool is_sent_by_interrupted_task(const Wake& network_wake, ThreadId sleeper);
+// Who on this machine sent the packet, kNoThread when nobody is known to have: noted, or whom the receiver's softirq has
+// interrupted in a call that sends, which over loopback is the sender (a guess).
+ThreadId network_sender(const Wake& network_wake, ThreadId sleeper);
 
 }  // namespace kflight::model

@@ -198,7 +198,7 @@ constexpr Row kRows[] = {
     {"blocked_on", "task_struct.blocked_on (6.18)",
      [](const KernelCaps& caps) { return caps.has_blocked_on || (caps.has_rt_mutexes && caps.has_rt_mutex_owner); },
      [](KernelCaps& caps) { caps.has_blocked_on = caps.has_rt_mutexes = false; },
-     "who holds a mutex of the kernel is known when he lets it go, not before"},
+     "which mutex of the kernel a thread waits for is told by contention_begin, where that is"},
     flag_row<&KernelCaps::has_rt_mutex_owner>("rt_mutex", "owner of an rt_mutex",
                                              "who holds a PI futex is known when he lets it go, not before"),
     flag_row<&KernelCaps::has_rdonly_cast>("rdonly_cast", "kernel function bpf_rdonly_cast (6.2)", kMoreCalls),
