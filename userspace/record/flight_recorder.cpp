@@ -126,7 +126,7 @@ struct FlightRecorder::Impl {
 
   void on_control(const kf_ctl& record);
   void scan_inflight();
-  void look_for_losses();
+  kf_counters count_losses();
   void look_for_missed_exits(const kf_counters& counters);
   nanoseconds on_tick();
   void fire(Cause cause);
@@ -331,18 +331,18 @@ void FlightRecorder::Impl::look_for_missed_exits(const kf_counters& counters) {
   if (config.on_target_exit && !config.target.everyone && loader->targets().empty()) config.on_target_exit(0, 0, 0);
 }
 
-void FlightRecorder::Impl::look_for_losses() {
+kf_counters FlightRecorder::Impl::count_losses() {
   kf_counters counters = loader->counters();
   if (stacks) counters.stacks_lost += stacks->lost();
   losses.look(boottime_ns(), loader->recursion_misses(), loader->capped_events(), counters);
-  look_for_missed_exits(counters);
+  return counters;
 }
 
 nanoseconds FlightRecorder::Impl::on_tick() {
   const auto now = Clock::now();
   if (now >= housekeeping_at) {
     housekeeping_at = now + kHousekeeping;
-    look_for_losses();
+    look_for_missed_exits(count_losses());
     if (stacks) stacks->tidy(*window);
     rate.sample(boottime_ns(), window->stats().hits_appended);
     if (config.on_heartbeat) config.on_heartbeat();
@@ -426,6 +426,7 @@ Result<std::uint64_t> FlightRecorder::Impl::write(ByteSink& sink, const Cause& c
   KF_TRY_ASSIGN(const std::vector<std::uint32_t> silent_cpus, loader->flush());
   consumer->drain();
   WindowSnapshot snapshot = window->pin();
+  count_losses();  // those of the last second are this dump's, too
   const std::vector<kf_open_call> calls = open_calls(*loader, tasks);
 
   dump::DumpWriter writer(sink);

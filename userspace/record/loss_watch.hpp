@@ -2,10 +2,10 @@
 //
 // loss_watch.hpp - keeps the books of everything a recording loses, and when. The rings' losses follow from the numbers
 // in the chunk headers, so they cost a few instructions per chunk; what only counters know (a program the kernel skipped,
-// control records) is looked at once a second, which dates it to that second.
+// control records) is looked at once a second and for each dump, which dates it to that second.
 //
-// see() is called by the consumer's thread for every chunk, on_hotplug() for a CPU's steps offline and back, look() from
-// its housekeeping; the rest from any thread.
+// see() is called by the consumer's thread for every chunk, on_hotplug() for a CPU's steps offline and back; the rest from
+// any thread.
 #pragma once
 
 #include <atomic>
