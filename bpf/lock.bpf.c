@@ -62,8 +62,8 @@ static __always_inline u32 rwsem_owner(struct rw_semaphore *lock) {
   return owner & RWSEM_READER_OWNED ? 0 : tid_at(owner & ~7ULL);
 }
 
-/* A global function, which the verifier looks at once and apart from its caller; the switch program would be too complex for
- * it otherwise. */
+/* Global functions, which the verifier looks at once and apart from their caller; the switch program would be too complex
+ * for it otherwise. */
 __noinline int tell_lock(u32 tid) {
   struct task_struct___locks *t = (void *)bpf_get_current_task();
   if (knows_mutex_owner(t)) {
@@ -75,12 +75,15 @@ __noinline int tell_lock(u32 tid) {
     struct rt_mutex_base *lock = waiter ? BPF_CORE_READ(waiter, lock) : NULL;
     if (lock) put_lock_event(tid, KF_LOCK_RT_MUTEX, (u64)lock, rt_mutex_owner(lock));
   }
-  struct open_lock *open = open_lock_count ? bpf_map_lookup_elem(&open_locks, &tid) : NULL;
-  if (open) {
-    u64 lock = open->lock;
-    u32 owner = open->kind == KF_LOCK_MUTEX ? mutex_owner((void *)lock) : rwsem_owner((void *)lock);
-    put_lock_event(tid, open->kind & 15, lock, owner);
-  }
+  return 0;
+}
+
+__noinline int tell_open_lock(u32 tid) {
+  struct open_lock *open = bpf_map_lookup_elem(&open_locks, &tid);
+  if (!open) return 0;
+  u64 lock = open->lock;
+  u32 owner = open->kind == KF_LOCK_MUTEX ? mutex_owner((void *)lock) : rwsem_owner((void *)lock);
+  put_lock_event(tid, open->kind & 15, lock, owner);
   return 0;
 }
 
@@ -101,6 +104,7 @@ int kf_lock_begin(u64 *ctx) {
   if (!open.kind) return 0; /* most of them by far */
   u32 tid = (u32)bpf_get_current_pid_tgid();
   if (!bpf_map_update_elem(&open_locks, &tid, &open, BPF_NOEXIST)) __sync_fetch_and_add(&open_lock_count, 1);
+  else bpf_map_update_elem(&open_locks, &tid, &open, BPF_EXIST); /* the end of the one before was missed */
   return 0;
 }
 

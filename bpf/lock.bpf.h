@@ -17,15 +17,15 @@ static __always_inline bool knows_mutex_owner(struct task_struct___locks *t) {
          bpf_core_field_exists(((struct mutex *)NULL)->owner);
 }
 
-/* Maybe: which thread it is that waits for a lock, only tell_lock() looks up. */
-static __always_inline bool may_wait_for_lock(struct task_struct *prev, bool blocks) {
+static __always_inline bool waits_for_lock(struct task_struct *prev) {
   struct task_struct___locks *t = (void *)prev;
   return (knows_mutex_owner(t) && t->blocked_on) ||
-         (config.has_rt_mutex_owner && bpf_core_field_exists(t->pi_blocked_on) && t->pi_blocked_on) ||
-         (open_lock_count && blocks);
+         (config.has_rt_mutex_owner && bpf_core_field_exists(t->pi_blocked_on) && t->pi_blocked_on);
 }
 
-/* Tells which lock that is, if any, and who holds it. Only at a switch, of the current task, the one that leaves. */
+/* Tell which lock the current task is about to sleep on, and who holds it; only at a switch, of the task that leaves. The
+ * first asks the task, the second what contention_begin said, if it did. */
 int tell_lock(u32 tid);
+int tell_open_lock(u32 tid);
 
 #endif

@@ -117,7 +117,8 @@ int kf_sched_switch(u64 *ctx) {
   bool blocks = raw_state && !(raw_state & TASK_DEAD) && !preempt;
   if (config.causes) { /* first, while the verifier has few states to follow through the rest */
     if (unlikely(task_throttled(prev))) tell_throttle(prev_tid);
-    if (unlikely(may_wait_for_lock(prev, blocks))) tell_lock(prev_tid);
+    if (unlikely(waits_for_lock(prev))) tell_lock(prev_tid);
+    if (unlikely(open_lock_count) && blocks) tell_open_lock(prev_tid);
   }
   struct batch *b = this_batch();
   if (!b) return 0;

@@ -280,7 +280,11 @@ Output IntegrationTest::kflight(Words arguments) {
   return run(std::move(arguments));
 }
 
-std::string IntegrationTest::kflight_path() { return KF_BUILD_DIR "/kflight"; }
+// $KF_KFLIGHT: another build's, one with a sanitizer.
+std::string IntegrationTest::kflight_path() {
+  const char* other = std::getenv("KF_KFLIGHT");
+  return other ? other : KF_BUILD_DIR "/kflight";
+}
 
 std::string IntegrationTest::workload_path(const std::string& name) {
   return KF_BUILD_DIR "/workloads/workload_" + name;

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "integration/dump_facts.hpp"
+#include "record/recorder_name.hpp"
 
 namespace kflight::test {
 namespace {
@@ -38,6 +39,7 @@ class Recover : public RecordTest {
     if (output.status != 0) return "";
     EXPECT_EQ(output.json().value("damaged_chunks", -1), 0);
     EXPECT_EQ(output.json().value("pid", -1), recorder.child().pid());
+    EXPECT_FALSE(std::filesystem::exists(record::control_socket_path(recorder.name())));
     return output.json().value("path", "");
   }
   std::set<std::string> left() const { return files_in(windows()); }

@@ -14,6 +14,7 @@
 #include "cli/options.hpp"
 #include "cli/output.hpp"
 #include "record/dump_store.hpp"
+#include "record/recorder_name.hpp"
 #include "record/recover.hpp"
 
 namespace kflight::cli {
@@ -76,6 +77,7 @@ Result<Outcome> recover(const RecoverOptions& options) {
                                   ? store->store("recovered", read_all_clocks().realtime, write)
                                   : store->store_at(options.out_file, write));
   KF_TRY(left.remove());
+  record::clear_name_of_the_dead(name);
   return outcome;
 }
 

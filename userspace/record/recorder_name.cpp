@@ -127,4 +127,8 @@ NameLock::~NameLock() {
   if (fd_ && still_there(fd_.get(), path_)) ::unlink(path_.c_str());  // else somebody removed it, and it is another's
 }
 
+void clear_name_of_the_dead(const std::string& name) {
+  if (const auto lock = NameLock::acquire(name)) ::unlink(control_socket_path(name).c_str());
+}
+
 }  // namespace kflight::record

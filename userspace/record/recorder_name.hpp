@@ -40,4 +40,7 @@ class NameLock {
   std::string path_;
 };
 
+// Removes the socket and the lock file that a killed recorder left. Nothing happens while a recorder has the name.
+void clear_name_of_the_dead(const std::string& name);
+
 }  // namespace kflight::record
