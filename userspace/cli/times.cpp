@@ -64,7 +64,8 @@ Result<TimePoint> parse_wall_clock(std::string_view text_untrusted) {
   std::uint64_t fraction_ns = 0;
   if (rest.find('-') == rest.npos) {
     if (!take_time_of_day(rest, day, fraction_ns)) return bad_time(text_untrusted, "it is no time of day");
-    const auto seconds = static_cast<std::uint64_t>((day.tm_hour * 60 + day.tm_min) * 60 + day.tm_sec);
+    const auto minutes = static_cast<std::uint64_t>(day.tm_hour) * 60 + static_cast<std::uint64_t>(day.tm_min);
+    const std::uint64_t seconds = minutes * 60 + static_cast<std::uint64_t>(day.tm_sec);
     return TimePoint{TimePoint::Kind::kTimeOfDay, seconds * kSecondNs + fraction_ns};
   }
   if (!take_number(rest, 4, day.tm_year) || !take_char(rest, "-") || !take_number(rest, 2, day.tm_mon) ||

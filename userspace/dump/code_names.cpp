@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <sys/wait.h>
 
+#include "kflight/wire.h"
+
 namespace kflight::dump {
 
 namespace {

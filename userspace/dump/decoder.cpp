@@ -5,6 +5,7 @@
 #include "dump/decoder.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 namespace kflight::dump {
@@ -22,39 +23,27 @@ Comm comm_of(const kf_u64* words) {
 }
 
 // Words a generic kind has at least; 0 for kinds nobody has defined yet.
+constexpr auto kMinWords = [] {
+  std::array<std::uint8_t, 256> words{};
+  words[KF_GEN_MIGRATE] = KF_MIGRATE_WORDS;
+  words[KF_GEN_FORK] = KF_FORK_WORDS;
+  words[KF_GEN_EXEC] = KF_EXEC_WORDS_MIN;
+  words[KF_GEN_EXIT] = KF_EXIT_WORDS;
+  words[KF_GEN_RENAME] = KF_RENAME_WORDS;
+  words[KF_GEN_SYSCALL_OPEN] = 3;
+  words[KF_GEN_BLOCK] = KF_BLOCK_WORDS;
+  words[KF_GEN_WORK] = KF_WORK_WORDS;
+  words[KF_GEN_SIGNAL] = KF_SIGNAL_WORDS;
+  words[KF_GEN_LOCK_WAIT] = KF_LOCK_WAIT_WORDS;
+  words[KF_GEN_THROTTLE] = KF_THROTTLE_WORDS;
+  words[KF_GEN_REFILL] = KF_REFILL_WORDS;
+  words[KF_GEN_INTERRUPTS] = KF_INTERRUPTS_WORDS;
+  words[KF_GEN_STACK] = KF_STACK_WORDS;
+  return words;
+}();
+
 constexpr std::uint32_t min_words(std::uint32_t generic_kind) {
-  switch (generic_kind) {
-    case KF_GEN_MIGRATE:
-      return KF_MIGRATE_WORDS;
-    case KF_GEN_FORK:
-      return KF_FORK_WORDS;
-    case KF_GEN_EXEC:
-      return KF_EXEC_WORDS_MIN;
-    case KF_GEN_EXIT:
-      return KF_EXIT_WORDS;
-    case KF_GEN_RENAME:
-      return KF_RENAME_WORDS;
-    case KF_GEN_SYSCALL_OPEN:
-      return 3;
-    case KF_GEN_BLOCK:
-      return KF_BLOCK_WORDS;
-    case KF_GEN_WORK:
-      return KF_WORK_WORDS;
-    case KF_GEN_SIGNAL:
-      return KF_SIGNAL_WORDS;
-    case KF_GEN_LOCK_WAIT:
-      return KF_LOCK_WAIT_WORDS;
-    case KF_GEN_THROTTLE:
-      return KF_THROTTLE_WORDS;
-    case KF_GEN_REFILL:
-      return KF_REFILL_WORDS;
-    case KF_GEN_INTERRUPTS:
-      return KF_INTERRUPTS_WORDS;
-    case KF_GEN_STACK:
-      return KF_STACK_WORDS;
-    default:
-      return 0;
-  }
+  return generic_kind < kMinWords.size() ? kMinWords[generic_kind] : 0;
 }
 
 bool well_formed(std::span<const kf_u64> event) {

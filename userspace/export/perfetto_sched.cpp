@@ -103,6 +103,7 @@ class SchedWriter {
   std::uint64_t waking_ns(const Thread& thread, std::uint32_t runnable) const;
   std::uint32_t waking_flags(ThreadId id, std::uint32_t runnable, const Wake& wake) const;
   const Interval& interval_after_leaving(ThreadId id, std::uint64_t ts_ns);
+  std::uint16_t cpu_count() const { return static_cast<std::uint16_t>(cpus_.size()); }  // at most 16384
   bool has_cpu(std::uint16_t cpu) const { return cpu < cpus_.size() && !timeline_.occupancy(cpu).empty(); }
   FtraceBundle& bundle(std::uint16_t cpu, std::uint64_t ts_ns);
   TaskRef task(ThreadId id, std::uint16_t cpu, std::uint64_t ts_ns, std::uint8_t prio = KF_DEFAULT_PRIO);
@@ -143,7 +144,7 @@ void SchedWriter::add_holes() {
 void SchedWriter::begin_cpus() {
   const std::uint64_t begin_ns = timeline_.begin_ns();
   std::optional<std::uint16_t> first;
-  for (std::uint16_t cpu = 0; cpu < cpus_.size(); ++cpu) {
+  for (std::uint16_t cpu = 0; cpu < cpu_count(); ++cpu) {
     if (!has_cpu(cpu)) continue;
     first = first.value_or(cpu);
     bundle(cpu, begin_ns).add_switch(begin_ns, kPrevRunning, task(kIdleThread, cpu, begin_ns));
@@ -161,7 +162,7 @@ void SchedWriter::begin_cpus() {
     bundle(cpu, begin_ns).add_switch(begin_ns, left_in[cpu], task(id, cpu, begin_ns, interval.prio));
     left_in[cpu] = prev_state(interval);
   }
-  for (std::uint16_t cpu = 0; cpu < cpus_.size(); ++cpu) {
+  for (std::uint16_t cpu = 0; cpu < cpu_count(); ++cpu) {
     if (!has_cpu(cpu)) continue;
     Cpu& c = cpus_[cpu];
     c.current = timeline_.occupancy(cpu).front().thread;

@@ -142,7 +142,7 @@ std::string wait_object(const Thread& thread, const Interval& blocked) {
 }
 
 std::string describe_call(const Call& call) {
-  const std::string name = dump::syscall_name(call.nr, call.abi);
+  std::string name = dump::syscall_name(call.nr, call.abi);
   const KindRow* row = row_of(call);
   if (!row || call.args_taken == KF_ARGS_NONE) return name;
   switch (row->first) {

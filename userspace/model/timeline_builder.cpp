@@ -73,7 +73,8 @@ Timeline TimelineBuilder::finish() && {
 // A CPU's last event gave it to a thread that nobody knows: one the system hides, and with it what its interrupts do.
 void TimelineBuilder::doubt_hidden_threads() {
   if (facts_.tasks.empty()) return;
-  for (std::uint16_t cpu = 0; cpu < cpus_.size(); ++cpu) {
+  const auto cpu_count = static_cast<std::uint16_t>(cpus_.size());
+  for (std::uint16_t cpu = 0; cpu < cpu_count; ++cpu) {
     const ThreadId id = cpus_[cpu].tid == kNoTid || cpus_[cpu].tid == 0 ? kNoThread : threads_.find(cpus_[cpu].tid);
     if (id == kNoThread || threads_[id].born_ns != 0 || state(id).last_nsw >= 0) continue;
     const bool came_last = !threads_[id].intervals.empty() && open(id).begin_ns == cpus_[cpu].last_ns;

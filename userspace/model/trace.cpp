@@ -77,7 +77,7 @@ std::string thread_name(const Timeline& timeline, ThreadId id, std::uint64_t at_
 }
 
 std::string thread_label(const Timeline& timeline, ThreadId id, std::uint64_t at_ns) {
-  const std::string name = thread_name(timeline, id, at_ns);
+  std::string name = thread_name(timeline, id, at_ns);
   if (id >= kIdleThread || timeline.thread(id).name_at(at_ns).empty()) return name;
   return fmt::format("{} ({})", name, timeline.thread(id).tid);
 }

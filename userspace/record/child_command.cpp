@@ -40,6 +40,7 @@ Result<ChildCommand> ChildCommand::prepare(const std::vector<std::string>& words
   UniqueFd failed_read(failed[0]), failed_write(failed[1]);
 
   std::vector<char*> arguments;
+  arguments.reserve(words.size() + 1);
   for (const std::string& word : words) arguments.push_back(const_cast<char*>(word.c_str()));
   arguments.push_back(nullptr);
   sigset_t mask;

@@ -129,7 +129,7 @@ struct FlightRecorder::Impl {
   kf_counters count_losses();
   void look_for_missed_exits(const kf_counters& counters);
   nanoseconds on_tick();
-  void fire(Cause cause);
+  void fire(const Cause& cause);
 
   DumpMeta describe(const Cause& cause, const WindowInfo& window_info, std::uint64_t end_ns) const;
   LossInfo loss_info() const;
@@ -279,7 +279,7 @@ void FlightRecorder::Impl::tear_down() noexcept {
 
 // ------------------------------------------------------------------ consumer's thread
 
-void FlightRecorder::Impl::fire(Cause cause) {
+void FlightRecorder::Impl::fire(const Cause& cause) {
   triggers_fired.fetch_add(1 + cause.merged, std::memory_order_relaxed);
   if (config.on_trigger) config.on_trigger(cause);
 }
@@ -290,7 +290,7 @@ void FlightRecorder::Impl::on_control(const kf_ctl& record) {
       if (const auto trigger = triggers->match(record)) {
         Cause cause = cause_of(record, triggers->text(*trigger), boottime_ns());
         cause.merged = losses.merged_since(record.merged);
-        fire(std::move(cause));
+        fire(cause);
       }
       return;
     case KF_CTL_RESOLVED:

@@ -213,7 +213,7 @@ Result<> leave_out(KernelCaps& caps, const std::string& id) {
   if (row == std::end(kRows) && tracepoint == kProbes.end()) {
     std::vector<std::string_view> ids;
     for (const Row& known : kRows) ids.push_back(known.id);
-    for (const Probe& known : kProbes) ids.push_back(known.tracepoint);
+    for (const Probe& known : kProbes) ids.emplace_back(known.tracepoint);
     const std::string_view near = nearest_word(id, ids);
     return Error{Errc::kUsage, fmt::format("'{}' is no feature of a kernel that kflight knows{}; `kflight doctor --json` lists "
                                            "them (\"id\")", id, near.empty() ? "" : fmt::format(", did you mean '{}'?", near))};
@@ -264,6 +264,7 @@ Result<KernelCaps> read_kernel_caps(const std::vector<std::string>& without) {
 
 std::vector<Feature> kernel_features(const KernelCaps& caps) {
   std::vector<Feature> features;
+  features.reserve(kProbes.size() + std::size(kRows));
   for (const Probe& probe : kProbes)
     features.push_back({probe.tracepoint, fmt::format("tracepoint {}", probe.tracepoint),
                         caps.has_tracepoint(probe.tracepoint), probe.required, std::string(probe.lack)});

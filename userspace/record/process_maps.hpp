@@ -36,7 +36,7 @@ class ProcessMaps {
   struct FileKey {
     std::uint64_t device = 0, inode = 0;
     std::string path;
-    auto operator<=>(const FileKey&) const = default;
+    auto operator<=>(const FileKey&) const = default;  // NOLINT(modernize-use-nullptr): the check errs
   };
   struct Process {
     std::vector<kf_mapping> mappings;
