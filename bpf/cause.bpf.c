@@ -20,6 +20,7 @@ static __always_inline void note(u32 level, u32 kind, u32 detail) {
   if (!r) return;
   struct cause *c = &r->level[level & 1];
   c->words = 0;
+  c->args[1] = 0;
   c->detail = detail;
   if (level == LEVEL_SOFT && config.softirqs_are_threads) c->tid = (u32)bpf_get_current_pid_tgid();
   c->kind = kind;
@@ -210,7 +211,7 @@ static __always_inline struct sent_packet *sent_packet_of(u64 packet) {
   return bpf_map_lookup_elem(&sent_packets, &index);
 }
 
-/* The sender's own call; or the softirq that passes a packet on from one device to the next. */
+/* The sender's own call; or the softirq in which a bridge passes the packet on that it has just received. */
 static __always_inline u32 sender_of(struct batch *b, struct sk_buff *packet) {
   u32 context = waker_context(b);
   if (context == KF_CTX_TASK) return field(this_task(&b->run_queue), pid);
@@ -255,7 +256,8 @@ int kf_receive(u64 *ctx) {
     detail = sender == (u32)field(this_task(&b->run_queue), pid) ? KF_NET_OWN : KF_NET_SENDER;
   }
   c->args[0] = sender;
-  c->args[1] = (u64)packet; /* for sender_of(), not told */
+  /* For sender_of(), not told. Any other packet that this softirq sends may have the address of one that is gone. */
+  c->args[1] = device->rx_handler ? (u64)packet : 0;
   c->words = detail == KF_NET_SENDER;
   c->detail = detail;
   return 0;

@@ -240,6 +240,7 @@ struct request___pre517 {
 
 struct net_device {
   unsigned int flags;
+  void *rx_handler;
 };
 
 struct sk_buff {

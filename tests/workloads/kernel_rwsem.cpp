@@ -42,7 +42,9 @@ void write_all(int fd, const void* from, std::uint64_t bytes) {
 
 int main(int argc, char** argv) {
   Run run(argc, argv, "kernel_rwsem", "a thread holds a lock inside the kernel while it works",
-          {{"lock", "inode", "inode or mmap"}, {"mib", "128", "how much it writes"}, {"fork-mib", "1024", "of how much memory it forks"}});
+          {{"lock", "inode", "inode or mmap"},
+           {"mib", "128", "how much it writes"},
+           {"fork-mib", "1024", "of how much memory it forks"}});
   const bool of_inode = run.text("lock") == "inode";
   const std::uint64_t mib = run.number(of_inode ? "mib" : "fork-mib");
   run.wait_for_start();

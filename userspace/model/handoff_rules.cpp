@@ -18,6 +18,19 @@ constexpr std::uint64_t kAdjacentNs = 1'000'000;  // events that the recorder wr
 constexpr std::uint64_t kSameInterrupt = 10'000'000;
 constexpr std::uint8_t kFirstStopSignal = 19, kLastStopSignal = 22;  // SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU
 
+IntervalNote::Kind kind_of_lock(std::uint8_t kind) {
+  switch (kind) {
+    case KF_LOCK_RT_MUTEX:
+      return IntervalNote::Kind::kRtMutex;
+    case KF_LOCK_RWSEM:
+      return IntervalNote::Kind::kRwsem;
+    case KF_LOCK_MMAP:
+      return IntervalNote::Kind::kMmapLock;
+    default:
+      return IntervalNote::Kind::kMutex;
+  }
+}
+
 std::uint64_t apart(std::uint64_t a, std::uint64_t b) { return a > b ? a - b : b - a; }
 
 }  // namespace
@@ -200,19 +213,6 @@ void TimelineBuilder::name_stoppers() {
 }
 
 // ---------------------------------------------------------------------------------------------- locks and quotas
-
-static IntervalNote::Kind kind_of_lock(std::uint8_t kind) {
-  switch (kind) {
-    case KF_LOCK_RT_MUTEX:
-      return IntervalNote::Kind::kRtMutex;
-    case KF_LOCK_RWSEM:
-      return IntervalNote::Kind::kRwsem;
-    case KF_LOCK_MMAP:
-      return IntervalNote::Kind::kMmapLock;
-    default:
-      return IntervalNote::Kind::kMutex;
-  }
-}
 
 void TimelineBuilder::on(const LockWaitEvent& event) {
   observe_current(event);

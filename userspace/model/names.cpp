@@ -95,6 +95,12 @@ const KindRow* row_of(const Call& call) { return call.abi == KF_ABI_COMPAT ? nul
 
 bool is_uninterruptible(std::uint8_t state) { return state == KF_ST_DISK || state == KF_ST_KILLABLE; }
 
+// Not an rt_mutex: without PREEMPT_RT that is a futex, with it the state says so.
+bool is_kernel_lock(IntervalNote::Kind kind) {
+  using Kind = IntervalNote::Kind;
+  return kind == Kind::kMutex || kind == Kind::kRwsem || kind == Kind::kMmapLock;
+}
+
 }  // namespace
 
 std::string_view state_name(State state) {
@@ -106,12 +112,6 @@ std::string_view state_name(State state) {
 std::string_view why_name(RunnableWhy why) {
   constexpr std::string_view kNames[] = {"woken", "preempted", "yielded", "new", "not woken", "quota refilled"};
   return kNames[static_cast<std::size_t>(why)];
-}
-
-// Not an rt_mutex: without PREEMPT_RT that is a futex, with it the state says so.
-static bool is_kernel_lock(IntervalNote::Kind kind) {
-  using Kind = IntervalNote::Kind;
-  return kind == Kind::kMutex || kind == Kind::kRwsem || kind == Kind::kMmapLock;
 }
 
 WaitKind wait_kind(const Thread& thread, const Interval& blocked) {

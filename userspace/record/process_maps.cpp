@@ -163,7 +163,8 @@ std::span<const std::byte> own_vdso() {
   for (std::string text; std::getline(maps, text);) {
     unsigned long long from = 0, to = 0;
     if (std::sscanf(text.c_str(), "%llx-%llx", &from, &to) == 2 && from == begin)
-      return {reinterpret_cast<const std::byte*>(begin), static_cast<std::size_t>(to - from)};  // NOLINT(performance-no-int-to-ptr): getauxval gives a number
+      // NOLINTNEXTLINE(performance-no-int-to-ptr): getauxval gives a number
+      return {reinterpret_cast<const std::byte*>(begin), static_cast<std::size_t>(to - from)};
   }
   return {};
 }

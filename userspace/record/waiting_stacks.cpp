@@ -33,7 +33,8 @@ class StackMemory {
   static constexpr std::size_t kBytes = 4096;
 
   bool fetch(kf_u64 page) {
-    iovec here{bytes_.data(), kBytes}, there{reinterpret_cast<void*>(page * kBytes), kBytes};  // NOLINT(performance-no-int-to-ptr): of another process
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): of another process
+    iovec here{bytes_.data(), kBytes}, there{reinterpret_cast<void*>(page * kBytes), kBytes};
     const bool whole = ::process_vm_readv(static_cast<pid_t>(tgid_), &here, 1, &there, 1, 0) == ssize_t{kBytes};
     page_ = whole ? page : kNoPage;
     return whole;
