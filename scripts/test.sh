@@ -3,10 +3,10 @@
 #
 # Everything that must hold before a change goes in: builds without warnings, unit tests plain and under the sanitizers,
 # fuzzing for a moment, no event dearer than it was (bench/guard.sh), a recorder that stays as it is for two minutes
-# (bench/soak.sh), recorders under the sanitizers, then all tests of the release build, those on real BPF included; ctest's
-# summary of that run comes last.
+# (bench/soak.sh), recorders under the sanitizers, clang-tidy over the program, then all tests of the release build, those on
+# real BPF included; ctest's summary of that run comes last.
 # Usage: scripts/test.sh [--quick] [--vm]
-#   --quick  leaves the sanitizer builds, fuzzing and the two minutes out
+#   --quick  leaves the sanitizer builds, fuzzing, clang-tidy and the two minutes out
 #   --vm     boots the kernels of scripts/vmtest.sh --ci as well
 #   KF_FUZZ_SECONDS  for each fuzz target (8)
 set -euo pipefail
@@ -82,12 +82,26 @@ if [ -n "$soak" ]; then
   [ "$status" -eq 0 ] || exit "$status"
 fi
 # The recorder's threads at their real work. Leaks are looked for in the unit tests only: the recorder's own filter of system
-# calls refuses what that takes.
+# calls refuses what that takes. Most of these tests wait; clang-tidy takes what they leave of the CPUs.
+if [ ${#sanitizers[@]} -gt 0 ]; then
+  setsid chrt --idle 0 scripts/lint.sh >.build/lint.log 2>&1 &
+  lint=$!
+  trap 'kill -- -"$lint" 2>/dev/null || true' EXIT
+fi
 for preset in "${sanitizers[@]}"; do
   step "$preset: recording"
   KF_KFLIGHT=$PWD/.build/$preset/kflight ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1 \
     TSAN_OPTIONS=halt_on_error=1 setarch -R .build/release/tests/integration/integration --gtest_brief=1 \
     --gtest_filter='Control.*:Trigger.*'
 done
+if [ ${#sanitizers[@]} -gt 0 ]; then
+  step clang-tidy
+  wait "$lint" && status=0 || status=$?
+  trap - EXIT
+  if [ "$status" -ne 0 ]; then
+    cat .build/lint.log
+    exit "$status"
+  fi
+fi
 step release: all tests
 ctest --test-dir .build/release -j "$jobs" --no-tests=error --output-on-failure

@@ -61,7 +61,7 @@ TEST_F(Cli, FullDiskBehindARedirection_IsAFailureAndSaid) {
 
 TEST_F(Cli, FilesThatAreNoDumps_AreRefusedByEveryReader) {
   std::ofstream(temp() / "text.dump") << "this is a text, and it is longer than the header of a dump would be\n";
-  std::ofstream(temp() / "empty.dump");
+  std::ofstream{temp() / "empty.dump"}.flush();
   for (const std::string command : {"info", "check", "events", "explain", "export"}) {
     for (const std::string& file : {temp() / "text.dump", temp() / "empty.dump", temp() / "absent.dump", temp().path()}) {
       const Output output = kflight({command, file});

@@ -57,9 +57,9 @@ struct Sockets {
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t bytes = sizeof address;
-    bind(to.get(), reinterpret_cast<sockaddr*>(&address), sizeof address);
-    getsockname(to.get(), reinterpret_cast<sockaddr*>(&address), &bytes);
-    connect(from.get(), reinterpret_cast<sockaddr*>(&address), bytes);
+    EXPECT_EQ(bind(to.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    EXPECT_EQ(getsockname(to.get(), reinterpret_cast<sockaddr*>(&address), &bytes), 0);
+    EXPECT_EQ(connect(from.get(), reinterpret_cast<sockaddr*>(&address), bytes), 0);
   }
 };
 

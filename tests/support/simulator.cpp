@@ -147,7 +147,7 @@ std::uint32_t Simulator::next_task(std::uint16_t cpu) {
     own.pop_front();
     return tid;
   }
-  for (std::uint16_t other = 0; other < cpus_.size(); ++other) {
+  for (std::uint32_t other = 0; other < cpus_.size(); ++other) {
     std::deque<std::uint32_t>& queue = cpus_[other].queue;
     if (other == cpu || queue.empty() || !chance(0.5)) continue;
     const std::uint32_t tid = queue.back();

@@ -37,7 +37,7 @@ TEST(UniqueFd, ClosesOnceAndMoves) {
   UniqueFd a{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
   const int number = a.get();
   UniqueFd b = std::move(a);
-  EXPECT_FALSE(a);
+  EXPECT_FALSE(a);  // NOLINT(bugprone-use-after-move): what is left of it is what is tested
   EXPECT_TRUE(is_open(number));
   b.reset();
   EXPECT_FALSE(is_open(number));

@@ -24,7 +24,7 @@ struct Row {
   std::string state;
   std::optional<std::uint32_t> waker;
   bool by_interrupt;
-  friend auto operator<=>(const Row&, const Row&) = default;
+  friend auto operator<=>(const Row&, const Row&) = default;  // NOLINT(modernize-use-nullptr): there is none
   friend void PrintTo(const Row& row, std::ostream* out) {
     *out << row.tid << " [" << row.begin_ns << ", " << row.end_ns << ") " << row.state;
     if (row.waker) *out << " woken by " << (row.by_interrupt ? "interrupt in " : "") << *row.waker;
