@@ -11,6 +11,7 @@
 #define NET_RX_SOFTIRQ 3
 #define TIMER_SOFTIRQ 1
 #define IFF_LOOPBACK 8
+#define IFF_EBRIDGE 2 /* of priv_flags */
 
 #define SLEEP_TOO KF_TIMER_CLASSES /* process_timeout */
 #define QUOTA_SLACK (KF_TIMER_CLASSES + 1)
@@ -140,8 +141,10 @@ int kf_hrtimer_entry(u64 *ctx) {
   struct cause_register *r = this_causes();
   if (!r) return 0;
   struct cause *c = running(r);
+  bool alone = !c; /* a vector without a tracepoint of its own */
   if (!c) c = &r->level[LEVEL_HARD];
   c->args[0] = timer->_softexpires;
+  c->args[1] = alone; /* not told */
   c->words = 1;
   c->detail = timer_class((u64)timer->function) | ((u32)timer->base->clockid & 15) << 4;
   c->kind = KF_CAUSE_HRTIMER;
@@ -171,9 +174,10 @@ int kf_hrtimer_exit(u64 *ctx) {
   if (!c || c->kind != KF_CAUSE_HRTIMER) return 0;
   if ((c->detail & 15) == KF_TIMER_QUOTA && bpf_core_field_exists(((struct task_group *)NULL)->cfs_bandwidth))
     put_refill((struct hrtimer *)ctx[0]);
+  u32 before = c == &r->level[LEVEL_HARD] ? KF_CAUSE_IPI : KF_CAUSE_SOFTIRQ;
   c->words = 0;
   c->detail = KF_IPI_LOCAL_TIMER;
-  c->kind = c == &r->level[LEVEL_HARD] ? KF_CAUSE_IPI : KF_CAUSE_SOFTIRQ;
+  c->kind = c->args[1] ? KF_CAUSE_NONE : before;
   return 0;
 }
 
@@ -238,8 +242,15 @@ int kf_send_local(u64 *ctx) {
   return 0;
 }
 
-/* Whoever is woken next is woken by this packet. sk_data_ready would name the socket, but comes with every message between
- * local sockets, too, and not before 6.3. */
+/* A device without a parent is none of wires: whatever comes from it may have been sent here, and was not seen. */
+static __always_inline u32 unseen_sender(struct net_device *device) {
+  if (device->flags & IFF_LOOPBACK) return KF_NET_LOOPBACK;
+  return device->dev.parent ? KF_NET_REMOTE : KF_NET_UNKNOWN;
+}
+
+/* Whoever is woken next is woken by this packet. A bridge that keeps one for this machine receives it once more, at once, as
+ * its own device. sk_data_ready would name the socket, but comes with every message between local sockets, too, and not
+ * before 6.3. */
 SEC("tp_btf/netif_receive_skb")
 int kf_receive(u64 *ctx) {
   struct sk_buff *packet = (struct sk_buff *)ctx[0];
@@ -248,7 +259,8 @@ int kf_receive(u64 *ctx) {
   struct batch *b = this_batch();
   struct cause *c = r ? running(r) : NULL;
   if (!c || !b || c->kind != KF_CAUSE_NET_RX) return 0;
-  u32 detail = device->flags & IFF_LOOPBACK ? KF_NET_LOOPBACK : KF_NET_REMOTE, sender = 0;
+  if (c->args[1] == (u64)packet && BPF_CORE_READ_BITFIELD(device, priv_flags) & IFF_EBRIDGE) return 0;
+  u32 detail = unseen_sender(device), sender = 0;
   struct sent_packet *sent = sent_packet_of((u64)packet);
   if (sent && sent->packet == (u64)packet && sent->device == (u64)device) {
     sender = sent->sender;

@@ -8,6 +8,7 @@
 
 #include "core.bpf.h"
 
+#define PF_EXITING 0x00000004
 #define PF_KTHREAD 0x00200000
 #define PF_IO_WORKER 0x00000010
 #define PF_WQ_WORKER 0x00000020
@@ -62,23 +63,10 @@ static __always_inline u32 task_throttled(struct task_struct *task) {
 #ifdef KF_FAST_READS /* one object only: the linker of libbpf before 1.2 fails on a kernel function that two of them use */
 extern void *bpf_rdonly_cast(const void *address, u32 btf_id) __ksym __weak;
 #define fast_reads config.has_rdonly_cast
-extern void bpf_preempt_disable(void) __ksym __weak;
-extern void bpf_preempt_enable(void) __ksym __weak;
 #else
 #define bpf_rdonly_cast(address, btf_id) NULL
 #define fast_reads false
-#define bpf_preempt_disable()
-#define bpf_preempt_enable()
 #endif
-
-/* From 7.0 on a program at a system call may be preempted, and what it has begun to say of this CPU would be about another
- * thread when it goes on. Those of the scheduler run with interrupts off. */
-static __always_inline void forbid_preemption(void) {
-  if (config.preemptible) bpf_preempt_disable();
-}
-static __always_inline void allow_preemption(void) {
-  if (config.preemptible) bpf_preempt_enable();
-}
 
 static __always_inline void find_run_queue(u64 *run_queue) {
   if (*run_queue) return;

@@ -181,6 +181,25 @@ extern kf_u32 watched_count;
 extern kf_u64 regs_offset;    /* user registers of a task lie this far above task_struct.stack; 0: ask the helper */
 extern struct kf_counters counters;
 
+/* ------------------------------------------------------------------ preemption */
+
+/* From 7.0 on programs may be preempted unless their tracepoint lies where the kernel itself cannot be, and what one has
+ * begun to say of this CPU would have to wait until its thread runs again. They stay on their CPU, so between events nothing
+ * needs this. Nests. Of stack.bpf.c and sample.bpf.c the callers cannot be preempted. */
+#ifdef KF_FAST_READS /* one object only, see compat.bpf.h */
+extern void bpf_preempt_disable(void) __ksym __weak;
+extern void bpf_preempt_enable(void) __ksym __weak;
+static __always_inline void forbid_preemption(void) {
+  if (config.preemptible) bpf_preempt_disable();
+}
+static __always_inline void allow_preemption(void) {
+  if (config.preemptible) bpf_preempt_enable();
+}
+#else
+static __always_inline void forbid_preemption(void) {}
+static __always_inline void allow_preemption(void) {}
+#endif
+
 /* ------------------------------------------------------------------ the batch */
 
 static __always_inline struct batch *this_batch(void) {
@@ -235,7 +254,10 @@ static __always_inline bool kf_begin_nested(struct slot *s, struct batch *b, u32
   u32 zero = 0;
   u64 number = b->nested_total++;
   struct nested *nest = bpf_map_lookup_elem(&nesteds, &zero);
-  if (!nest || nest->busy) return false; /* interrupt in interrupt in program: the number is its gravestone */
+  if (!nest || nest->busy) { /* interrupt in interrupt in program: the number is its gravestone */
+    allow_preemption();
+    return false;
+  }
   nest->busy = 1;
   barrier();
   nest->head.nested_before = number;
@@ -252,6 +274,7 @@ static __always_inline bool kf_begin_nested(struct slot *s, struct batch *b, u32
 static __always_inline bool kf_begin_at(struct slot *s, struct batch *b, u32 running, u64 now) {
   s->batch = b;
   s->nested = NULL;
+  forbid_preemption(); /* until kf_end() */
   if (unlikely(b->busy)) return kf_begin_nested(s, b, running, now);
   b->busy = 1;
   barrier();
@@ -312,6 +335,7 @@ static __always_inline void kf_end(struct slot *s, u32 words) {
       bpf_ringbuf_output(ring, &nest->head, sizeof(struct kf_chunk) + (u64)words * 8, BPF_RB_NO_WAKEUP);
     barrier();
     nest->busy = 0;
+    allow_preemption();
     return;
   }
   b->n += words;
@@ -321,6 +345,7 @@ static __always_inline void kf_end(struct slot *s, u32 words) {
   b->events_total++;
   barrier();
   b->busy = 0;
+  allow_preemption();
 }
 
 /* ------------------------------------------------------------------ targets */

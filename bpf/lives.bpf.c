@@ -56,6 +56,7 @@ int kf_sched_process_fork(u64 *ctx) {
       look_at_name(child);
     }
   }
+  if (parks()) forget_parked(child->pid); /* whose end was missed, if anybody had this id before */
   if (!kf_begin(&s, field(current_task(), pid))) return 0;
   s.out[0] = kf_word_generic(KF_GEN_FORK, KF_FORK_WORDS, s.dt, (u32)child->pid | (is_thread ? KF_FORK_IS_THREAD : 0));
   s.out[1] = (u64)child_tgid | (u64)(u32)parent->pid << 32;

@@ -15,14 +15,15 @@ static __always_inline bool in_scope(struct task_struct *a, struct task_struct *
   return is_target(field(a, tgid)) || is_target(field(b, tgid));
 }
 
-/* Moves the call that prev is in from the CPU to the task. Returns its entry time, 0 if prev is in no traced call. */
-static __always_inline u64 park_call(u32 tid, bool dead) {
+/* Moves the call that prev is in from the CPU to the task; not of one that exits, as nobody would take it from there any
+ * more. Returns its entry time, 0 if prev is in no traced call. */
+static __always_inline u64 park_call(u32 tid, bool exits) {
   u32 zero = 0;
   struct kf_cpu_call *c = bpf_map_lookup_elem(&calls, &zero);
   if (!c || c->tid != tid || !tid) return 0;
   u64 enter_ns = c->enter_ns;
   c->tid = 0;
-  if (!dead) park(tid, c->nr, enter_ns);
+  if (!exits) park(tid, c->nr, enter_ns);
   return enter_ns;
 }
 
@@ -124,9 +125,10 @@ int kf_sched_switch(u64 *ctx) {
   if (!b) return 0;
   u64 now = bpf_ktime_get_boot_ns();
   u32 state = kf_state_code(raw_state);
-  if (config.syscalls != KF_SYSCALLS_OFF) enter_ns = park_call(prev_tid, state == KF_ST_DEAD);
+  bool exits = prev->flags & PF_EXITING;
+  if (config.syscalls != KF_SYSCALLS_OFF) enter_ns = park_call(prev_tid, exits);
   /* Then the stacks: the verifier follows them once for every way that leads there. */
-  bool waits = config.stacks && blocks && prev_tid && is_target_noted(b, prev->tgid);
+  bool waits = config.stacks && blocks && !exits && prev_tid && is_target_noted(b, prev->tgid);
   if (waits) look_before_wait(ctx, prev, prev_tid);
 
   struct pt_regs *regs = NULL;

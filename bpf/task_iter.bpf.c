@@ -5,7 +5,9 @@
 #include "core.bpf.h"
 #include "stack.bpf.h"
 
+/* Of the dead there may be no stack any more, and what is read where it was is a call with the number 0. */
 static __always_inline void fill_call(struct kf_task *r, struct task_struct *task) {
+  if (task->exit_state || !task->stack) return;
   struct pt_regs *regs = task_user_regs(task);
   if (!regs) return;
   s64 nr = regs_nr(regs);

@@ -238,9 +238,15 @@ struct request___pre517 {
   struct gendisk *rq_disk;
 };
 
+struct device {
+  struct device *parent;
+};
+
 struct net_device {
   unsigned int flags;
-  void *rx_handler;
+  unsigned long priv_flags : 32; /* until 6.11 an unsigned int */
+  int (*rx_handler)(void *);
+  struct device dev;
 };
 
 struct sk_buff {

@@ -311,7 +311,7 @@ KF_INLINE kf_u64 kf_pack_prio(kf_u32 prev_prio, kf_u32 next_prio, kf_u32 prev_po
 #define KF_TIMER_FUNCTIONS 9   /* known handlers: one per class, a second KF_TIMER_SLEEP, a second KF_TIMER_QUOTA */
 
 #define KF_DEV_UNKNOWN 0x1ffffu
-#define KF_NET_UNKNOWN 0u      /* no packet was told of yet */
+#define KF_NET_UNKNOWN 0u      /* no packet was told of yet, or one that came from a virtual device */
 #define KF_NET_LOOPBACK 1u     /* over loopback; who sent it is not known */
 #define KF_NET_REMOTE 2u
 #define KF_NET_OWN 3u          /* sent on this machine, by the task that the softirq interrupted */

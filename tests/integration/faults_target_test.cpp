@@ -3,11 +3,15 @@
 // What a target does to its recorder: processes by the hundred, ids used again, other namespaces, other programs under the
 // same id, names of any bytes, a stop, a death within a call. Where a program is not needed, this process is the target.
 #include <poll.h>
+#include <sched.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <fstream>
 #include <thread>
@@ -35,6 +39,33 @@ bool set_last_pid(pid_t pid) {
   std::ofstream file("/proc/sys/kernel/ns_last_pid");
   file << pid << std::flush;
   return file.good();
+}
+
+void pin_to_last_cpu() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(sysconf(_SC_NPROCESSORS_ONLN) - 1, &set);
+  sched_setaffinity(0, sizeof set, &set);
+}
+
+// A child that is preempted while the kernel takes its memory back, which it does behind the last trace of the child's end.
+pid_t fork_and_reap_while_busy() {
+  constexpr std::size_t kBytes = 256 << 20;
+  const pid_t child = fork();
+  if (child == 0) {
+    void* memory = mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    pin_to_last_cpu();
+    _exit(memory == MAP_FAILED);
+  }
+  std::atomic<bool> done{false};
+  std::thread busy([&done] {
+    pin_to_last_cpu();
+    while (!done) continue;
+  });
+  waitpid(child, nullptr, 0);
+  done = true;
+  busy.join();
+  return child;
 }
 
 class FaultsOfTarget : public RecordTest {
@@ -122,10 +153,10 @@ TEST_F(FaultsOfTarget, IdsUsedAgainAndWrappedAround_AreTwoLives) {
   }
   pid_t pid_max = 0, before = 0, after = 0;
   std::ifstream("/proc/sys/kernel/pid_max") >> pid_max;
-  for (int tries = 0; after >= before && tries < 100; ++tries) {
-    set_last_pid(pid_max - 2);
-    before = fork_and_reap();
-    after = fork_and_reap();
+  for (int below = 2; after >= before && below < 100; ++below) {  // the highest ids may be somebody's
+    set_last_pid(pid_max - below);
+    before = after = fork_and_reap();
+    for (int i = 0; after >= before && i < below; ++i) after = fork_and_reap();
   }
   const Dump dump = dump_now(recorder);
   EXPECT_EQ(recorder.stop(), 0);
@@ -133,6 +164,36 @@ TEST_F(FaultsOfTarget, IdsUsedAgainAndWrappedAround_AreTwoLives) {
   for (const pid_t pid : twice) EXPECT_GE(births(dump, pid), 2u) << pid;
   EXPECT_LT(after, before);
   EXPECT_GE(births(dump, after), 1u);
+}
+
+TEST_F(FaultsOfTarget, PreemptedInItsEnd_ItsCallIsNotTheNextOnesOfItsId) {
+  if (!set_last_pid(getpid())) GTEST_SKIP() << "this kernel has no ns_last_pid to have an id used again";
+  Recorder recorder = start_recorder({"--pid", std::to_string(getpid()), "--syscalls", "all"});
+  int twice = 0;
+  for (int tries = 0; twice < 5 && tries < 20; ++tries) {
+    const pid_t first = fork_and_reap_while_busy();
+    twice += set_last_pid(first - 1) && fork_and_reap() == first;
+  }
+  const Dump dump = dump_now(recorder);
+  EXPECT_EQ(recorder.stop(), 0);
+  ASSERT_GT(twice, 0) << "other processes took every id first";
+  const auto returns = [](const SyscallEvent& e) { return e.nr == SYS_exit_group || e.nr == SYS_exit; };
+  EXPECT_EQ(count<SyscallEvent>(dump, {}, returns), 0u);
+}
+
+TEST_F(FaultsOfTarget, TheDeadThatNobodyHasReaped_AreInNoCall) {
+  const pid_t child = fork();
+  if (child == 0) _exit(0);
+  siginfo_t info{};
+  waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT);
+  Recorder recorder = start_recorder({"--all", "--syscalls", "slow"});
+  const Dump dump = dump_now(recorder);
+  EXPECT_EQ(recorder.stop(), 0);
+  const auto tasks = dump.tasks();
+  const auto dead = std::ranges::find(tasks, static_cast<std::uint32_t>(child), &kf_task::tid);
+  ASSERT_NE(dead, tasks.end());
+  EXPECT_FALSE(dead->flags & KF_TASK_HAS_SYS) << "call " << dead->nr;
+  waitpid(child, nullptr, 0);
 }
 
 TEST_F(FaultsOfTarget, NamesOfAnyBytes_ReachNoTerminalAndBreakNoJson) {

@@ -52,8 +52,9 @@ inline constexpr std::array kProbes = {
     Probe{"kf_receive", "netif_receive_skb", ProbeUse::kCauses, false, "senders on this machine are told by their call only"},
     Probe{"kf_send_local", "netif_rx", ProbeUse::kCauses, false, "senders on this machine are told by their call only"},
     Probe{"kf_signal", "signal_generate", ProbeUse::kCauses, false, "who sent a signal is not known"},
-    Probe{"kf_lock_begin", "contention_begin", ProbeUse::kCauses, false, "who holds a rwsem of the kernel, before 6.18 a mutex, is known when he lets it go, not before"},
+    // The end first: whoever contended in between would keep its lock, and seem to wait for that from then on.
     Probe{"kf_lock_end", "contention_end", ProbeUse::kCauses, false, "who holds a rwsem of the kernel, before 6.18 a mutex, is known when he lets it go, not before"},
+    Probe{"kf_lock_begin", "contention_begin", ProbeUse::kCauses, false, "who holds a rwsem of the kernel, before 6.18 a mutex, is known when he lets it go, not before"},
     Probe{"kf_work_queue", "workqueue_queue_work", ProbeUse::kCauses, false, "who gave a kworker its work is not known"},
     Probe{"kf_work_start", "workqueue_execute_start", ProbeUse::kCauses, false, "the work of a kworker is not named"},
     Probe{"kf_work_end", "workqueue_execute_end", ProbeUse::kCauses, false, "the work of a kworker is not named"},
