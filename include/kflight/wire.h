@@ -691,7 +691,15 @@ struct kf_cpu_call {
 KF_ASSERT_SIZE(struct kf_cpu_call, 40);
 
 /* A call whose task was switched out. Lies in slot tid % kf_config.parked_slots of an array; while another live thread
- * holds that slot, in a hash map. Kept after the call's end (enter_ns 0), so that the thread's next call finds it. */
+ * holds that slot, in a hash map. Its life:
+ *   sys_enter   notes the call with the CPU (kf_cpu_call), nothing here
+ *   switch out  moves it here: nr, enter_ns; out_ns when it is a wait whose stacks are told if it is long. A thread that
+ *               exits (PF_EXITING) leaves nothing here any more
+ *   switch in   ends the wait (out_ns 0), after a long one notes `waited`
+ *   sys_exit    takes the call (enter_ns 0); the place is kept for the thread's next call
+ *   exec        notes that the user stack of the call's waits is gone; of a thread that took its leader's id, frees the old one
+ *   exit, fork  free the place: at the end, and for whoever gets an id whose end was missed
+ * The snapshot iterators read it meanwhile. */
 struct kf_parked_call {
   kf_u32 tid;       /* who holds the slot; 0: nobody */
   kf_u32 nr;
