@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 packages=(
-  cmake ninja-build g++ pkg-config python3 util-linux procps
+  cmake ninja-build g++ pkg-config python3 util-linux procps iproute2
   clang llvm bpftool clang-format clang-tidy
   libbpf-dev libseccomp-dev libelf-dev libdw-dev libiberty-dev zlib1g-dev libzstd-dev libxxhash-dev
   libfmt-dev libcli11-dev nlohmann-json3-dev libprotozero-dev

@@ -3,7 +3,7 @@
 // interrupts_test.cpp - a thread that computes is interrupted by packets for somebody else, and explain says so. They are
 // a thread's own, over a loopback interface in a network namespace of its own, whose packets another CPU receives
 // (receive packet steering). Its twin receives its packets itself: then nobody is interrupted. Whoever is woken by such
-// packets was woken by their sender, whom they interrupted or not.
+// packets was woken by their sender, whom they interrupted or not; over a bridge, too.
 #include <arpa/inet.h>
 #include <net/if.h>
 #include <sched.h>
@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <fstream>
 #include <thread>
 
@@ -191,6 +192,69 @@ class Senders : public RecordTest {
     return result;
   }
 
+  // The same without a third thread, over a bridge: the sender is in a container, so to say, the receiver is on its host.
+  Result record_over_bridge() {
+    constexpr int kDatagrams = 50;
+    std::atomic<int> received = 0, receives_from = -1;
+    std::atomic<bool> possible = true, guest_is_there = false, bridge_is_there = false, ready = false;
+    std::atomic<std::uint32_t> receiver = 0, sender = 0;
+    std::thread sends([&] {
+      sender = own_tid();
+      possible = unshare(CLONE_NEWNET) == 0;
+      guest_is_there = true;
+      while (possible && !bridge_is_there) std::this_thread::yield();
+      if (!possible || !run("ip address add 10.77.0.1/24 dev inside && ip link set inside up")) return;
+      const UniqueFd from(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+      const sockaddr_in to = host_address();
+      while (!ready) std::this_thread::yield();
+      while (received < kDatagrams) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));
+        (void)!sendto(from.get(), "x", 1, 0, reinterpret_cast<const sockaddr*>(&to), sizeof to);
+      }
+    });
+    UniqueFd to;
+    std::thread host([&] {
+      while (!guest_is_there) std::this_thread::yield();
+      possible = possible && unshare(CLONE_NEWNET) == 0 &&
+                 run("ip link add bridge0 type bridge && ip address add 10.77.0.254/24 dev bridge0 && "
+                     "ip link set bridge0 up && ip link add outside type veth peer name inside netns " +
+                     std::to_string(sender) + " && ip link set outside master bridge0 up");
+      bridge_is_there = true;
+      to = UniqueFd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+      const sockaddr_in address = host_address();
+      possible = possible && bind(to.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+    });
+    host.join();
+    Result result{.possible = possible};
+    if (possible) {
+      Recorder recorder = start_recorder({"--pid", std::to_string(getpid()), "--no-follow", "--min-age", "60s"});
+      std::thread receives([&] {
+        receiver = own_tid();
+        char byte;
+        ready = true;
+        for (; received < kDatagrams; ++received) EXPECT_EQ(recv(to.get(), &byte, 1, 0), 1);
+      });
+      receives.join();
+      const std::string path = dump_path(recorder);
+      EXPECT_EQ(recorder.stop(), 0);
+      count(result, open_trace(path), receiver, sender);
+    }
+    received = kDatagrams;
+    sends.join();
+    return result;
+  }
+
+  static bool run(const std::string& commands) {
+    return std::system(("PATH=$PATH:/usr/sbin:/sbin; (" + commands + ") 2>/dev/null").c_str()) == 0;
+  }
+  static sockaddr_in host_address() {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(7777);
+    inet_pton(AF_INET, "10.77.0.254", &address.sin_addr);
+    return address;
+  }
+
   static void count(Result& result, const model::Trace& trace, std::uint32_t receiver, std::uint32_t sender) {
     const model::Timeline& timeline = trace.timeline();
     const model::Thread& thread = timeline.thread(timeline.find_thread(receiver, timeline.end_ns()));
@@ -217,6 +281,13 @@ TEST_F(Senders, AreNamedWhicheverThreadTheirPacketsInterrupt) {
     EXPECT_GT(result.wakings, 10u) << receiving_cpu;
     EXPECT_EQ(result.named, result.wakings) << receiving_cpu;
   }
+}
+
+TEST_F(Senders, AreNamedAcrossABridge) {
+  const Result result = record_over_bridge();
+  if (!result.possible) GTEST_SKIP() << "no network namespaces, no bridges or no ip(8) here";
+  EXPECT_GT(result.wakings, 10u);
+  EXPECT_GE(result.named + 5, result.wakings);  // the first ones had to wait until the host's address was known
 }
 
 }  // namespace
