@@ -1,21 +1,21 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Everything that must hold before a change goes in: builds without warnings, unit tests plain and under the sanitizers,
-# fuzzing for a moment, no event dearer than it was (bench/guard.sh), a recorder that stays as it is for two minutes
-# (bench/soak.sh), recorders under the sanitizers, clang-tidy over the program, then all tests of the release build, those on
-# real BPF included; ctest's summary of that run comes last.
+# Everything that must hold before a change goes in: builds without warnings, unit tests plain and under the sanitizers, no
+# event dearer than it was (bench/guard.sh), a recorder that stays as it is for two minutes (bench/soak.sh), fuzzing for a
+# minute per target, recorders under the sanitizers, clang-tidy over the program, and all tests of the release build, those
+# on real BPF included; ctest's summary of that run comes last.
 # Usage: scripts/test.sh [--quick] [--vm]
 #   --quick  leaves the sanitizer builds, fuzzing, clang-tidy and the two minutes out
 #   --vm     boots the kernels of scripts/vmtest.sh --ci as well
-#   KF_FUZZ_SECONDS  for each fuzz target (8)
+#   KF_FUZZ_SECONDS  for each fuzz target (60)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 sanitizers=(asan tsan)
 soak=1
 vm=
-fuzz_seconds=${KF_FUZZ_SECONDS:-8}
+fuzz_seconds=${KF_FUZZ_SECONDS:-60}
 for argument in "$@"; do
   case $argument in
     --quick) sanitizers=() fuzz_seconds=0 soak= ;;
@@ -37,6 +37,20 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 
 step() { printf '==== %d:%02d %s\n' $((SECONDS / 60)) $((SECONDS % 60)) "$*"; }
+
+# One command at a time that takes what the steps beside it leave of the CPUs; what it said is told when it is done.
+beside() {
+  setsid chrt --idle 0 "$@" >.build/beside.log 2>&1 &
+  beside=$!
+  trap 'kill -- -"$beside" 2>/dev/null || true' EXIT
+}
+finish() {
+  local status=0
+  wait "$beside" || status=$?
+  trap - EXIT
+  cat .build/beside.log
+  return "$status"
+}
 
 step set-up
 scripts/setup.sh $vm
@@ -67,11 +81,6 @@ for preset in "${sanitizers[@]}"; do
   step "$preset: unit tests"
   ctest --test-dir ".build/$preset" -L '^unit$' -j "$jobs" --no-tests=error --output-on-failure --progress
 done
-# with a seed, so that it fails for what was changed; to search for what was always there is bench/fuzz.sh's alone
-if [ "$fuzz_seconds" -gt 0 ]; then
-  step fuzzing
-  bench/fuzz.sh --seconds "$fuzz_seconds" --seed 1
-fi
 step instructions per event
 bench/guard.sh
 if [ -n "$soak" ]; then
@@ -81,27 +90,31 @@ if [ -n "$soak" ]; then
   cat .build/soak.log
   [ "$status" -eq 0 ] || exit "$status"
 fi
-# The recorder's threads at their real work. Leaks are looked for in the unit tests only: the recorder's own filter of system
-# calls refuses what that takes. Most of these tests wait; clang-tidy takes what they leave of the CPUs.
-if [ ${#sanitizers[@]} -gt 0 ]; then
-  setsid chrt --idle 0 scripts/lint.sh >.build/lint.log 2>&1 &
-  lint=$!
-  trap 'kill -- -"$lint" 2>/dev/null || true' EXIT
+# A minute of fuzzing for each target, with a seed, so that it fails for what was changed; to search for what was always
+# there is bench/fuzz.sh's alone.
+if [ "$fuzz_seconds" -gt 0 ]; then
+  beside bench/fuzz.sh --seconds "$fuzz_seconds" --seed 1
 fi
+# The recorder's threads at their real work. Leaks are looked for in the unit tests only: the recorder's own filter of system
+# calls refuses what that takes.
 for preset in "${sanitizers[@]}"; do
   step "$preset: recording"
   KF_KFLIGHT=$PWD/.build/$preset/kflight ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1 \
     TSAN_OPTIONS=halt_on_error=1 setarch -R .build/release/tests/integration/integration --gtest_brief=1 \
     --gtest_filter='Control.*:Trigger.*'
 done
+if [ "$fuzz_seconds" -gt 0 ]; then
+  step fuzzing
+  finish
+fi
 if [ ${#sanitizers[@]} -gt 0 ]; then
-  step clang-tidy
-  wait "$lint" && status=0 || status=$?
-  trap - EXIT
-  if [ "$status" -ne 0 ]; then
-    cat .build/lint.log
-    exit "$status"
-  fi
+  beside scripts/lint.sh
 fi
 step release: all tests
 ctest --test-dir .build/release -j "$jobs" --no-tests=error --output-on-failure
+if [ ${#sanitizers[@]} -gt 0 ]; then
+  finish >.build/lint.log || {
+    cat .build/lint.log
+    exit 1
+  }
+fi
