@@ -87,7 +87,8 @@ struct FlightRecorderConfig {
   // Called on the recorder's own thread within about a millisecond of a trigger firing. Must not block for long, and must
   // not call write_to: that is another thread's work, after the time it wants to see of what follows.
   std::function<void(const Cause&)> on_trigger;
-  // A call that a dump reported as in flight has returned (kf_ctl::type is KF_CTL_RESOLVED). Same thread, same rule.
+  // A call that on_trigger reported as in flight has returned (kf_ctl::type is KF_CTL_RESOLVED). exit_ns 0: it is not in
+  // flight any more, but how and when it ended was missed. Same thread, same rule.
   std::function<void(const kf_ctl&)> on_resolved;
   // A target process has exited; `left` remain. tgid 0: ends were missed, and none is left. Same thread, same rule.
   std::function<void(std::uint32_t tgid, std::uint32_t exit_status, std::uint64_t left)> on_target_exit;

@@ -197,6 +197,35 @@ TEST_F(Trigger, CallInFlight_IsDumpedWhileStuckAndResolvedLater) {
   EXPECT_EQ(end.ret, 1);
 }
 
+// Two threads behind the same thing are stuck alike and go on one after the other: the dump is about the first.
+TEST_F(Trigger, CallsInFlightThatEndTogether_LeaveTheDumpWithItsOwnsEnd) {
+  Recorder recorder = watch_us({"inflight:read>100ms"}, {"--post", "3s", "--max-dumps", "1"});
+  Pipe pipes[2];
+  std::atomic<std::uint32_t> tids[2] = {};
+  std::vector<std::thread> stuck;
+  for (int i = 0; i < 2; ++i) {
+    stuck.emplace_back([&, i] {
+      tids[i] = own_tid();
+      char byte = 0;
+      EXPECT_EQ(read(pipes[i].fds[0], &byte, 1), 1);
+    });
+    while (status_of(recorder)["fired"]["total"] != i + 1) {
+    }
+  }
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(write(pipes[i].fds[1], "x", 1), 1);
+    stuck[i].join();
+  }
+  const std::string path = recorder.wait_for_dump();
+  EXPECT_EQ(recorder.child().wait(), 0);
+  const Dump dump = open_dump(path);
+  EXPECT_EQ(dump.meta().cause.tid, tids[0]);
+  EXPECT_EQ(dump.meta().cause.merged, 1u);
+  ASSERT_EQ(dump.resolutions().size(), 1u);
+  EXPECT_EQ(dump.resolutions().front().tid, tids[0]);
+  EXPECT_EQ(dump.resolutions().front().enter_ns, dump.meta().cause.enter_ns);
+}
+
 TEST_F(Trigger, FiringsBeforeAndAfterTheDump_AreMergedAndCounted) {
   Recorder recorder = watch_us({"syscall:read!EAGAIN"}, {"--post", "2s", "--cooldown", "1h"});
   for (int i = 0; i < 5; ++i) {

@@ -37,6 +37,7 @@
 #include "record/timer_functions.hpp"
 #include "record/triggers.hpp"
 #include "record/waiting_stacks.hpp"
+#include "record/watched_calls.hpp"
 #include "record/window.hpp"
 #include "record/window_keeper.hpp"
 
@@ -99,6 +100,7 @@ struct FlightRecorder::Impl {
 
   // Consumer's thread only.
   std::optional<InflightScan> inflight;
+  WatchedCalls watched;
   Clock::time_point housekeeping_at{};
   std::uint64_t control_lost = 0;  // when last looked at
 
@@ -126,6 +128,7 @@ struct FlightRecorder::Impl {
 
   void on_control(const kf_ctl& record);
   void scan_inflight();
+  void on_call_end(const kf_ctl& end);
   kf_counters count_losses();
   void look_for_missed_exits(const kf_counters& counters);
   nanoseconds on_tick();
@@ -272,6 +275,7 @@ void FlightRecorder::Impl::tear_down() noexcept {
   if (consumer) consumer->stop();
   consumer.reset();
   inflight.reset();
+  watched = {};
   stacks.reset();
   loader.reset();
   window.reset();  // and with it its file: a recorder that ends in order leaves nothing behind
@@ -293,9 +297,7 @@ void FlightRecorder::Impl::on_control(const kf_ctl& record) {
         fire(cause);
       }
       return;
-    case KF_CTL_RESOLVED:
-      if (config.on_resolved) config.on_resolved(record);
-      return;
+    case KF_CTL_RESOLVED: return on_call_end(record);
     case KF_CTL_TARGET_EXIT:
       if (config.on_target_exit)
         config.on_target_exit(record.tgid, static_cast<std::uint32_t>(record.ret), loader->targets().size());
@@ -311,6 +313,11 @@ void FlightRecorder::Impl::on_control(const kf_ctl& record) {
   }
 }
 
+void FlightRecorder::Impl::on_call_end(const kf_ctl& end) {
+  watched.on_end(end);
+  if (config.on_resolved) config.on_resolved(end);
+}
+
 // The snapshot is taken only when some call is old enough to matter.
 void FlightRecorder::Impl::scan_inflight() {
   const std::uint64_t now_ns = boottime_ns();
@@ -319,8 +326,11 @@ void FlightRecorder::Impl::scan_inflight() {
     if (!tasks) tasks.emplace(loader->snapshot());
     return tasks->has_value() && complete_call(call, **tasks);
   };
-  for (const InflightScan::Hit& hit : inflight->scan(loader->calls_in_flight(), now_ns, complete)) {
-    if (auto watched = loader->watch_call(hit.call.tid, hit.call.enter_ns); !watched) log_warn("{}", watched.error().what);
+  const std::vector<kf_open_call> calls = loader->calls_in_flight();
+  for (const kf_ctl& end : watched.gone(calls)) on_call_end(end);
+  for (const InflightScan::Hit& hit : inflight->scan(calls, now_ns, complete)) {
+    if (auto asked = loader->watch_call(hit.call.tid, hit.call.enter_ns); !asked) log_warn("{}", asked.error().what);
+    watched.add(hit.call);
     fire(cause_of(hit.call, triggers->text(hit.trigger), now_ns));
   }
 }

@@ -23,6 +23,7 @@
 #include "base/errors.hpp"
 #include "base/log.hpp"
 #include "dump/writer.hpp"
+#include "record/awaited_ends.hpp"
 #include "record/child_command.hpp"
 #include "record/control_socket.hpp"
 #include "record/dump_store.hpp"
@@ -72,10 +73,6 @@ std::string command_text(const SessionOptions& options) {
                         : fmt::format("{} [{} argument{}]", options.command.front(), arguments, arguments == 1 ? "" : "s");
 }
 
-bool same_call(const kf_ctl& record, const Cause& cause) {
-  return cause.call_in_flight && record.tid == cause.tid && record.enter_ns == cause.enter_ns;
-}
-
 class Session {
  public:
   Session(SessionOptions options, SessionObserver& observer)
@@ -98,6 +95,7 @@ class Session {
 
   void on_fired(const Cause& cause);
   void on_returned(const kf_ctl& record);
+  void tell_end(const std::string& path, const kf_ctl& call);
   void on_target_exit(std::uint32_t tgid, std::uint32_t status, std::uint64_t left);
   void on_request(const std::string& request_untrusted, ControlReply reply);
   void on_dump_request(const ControlRequest& request, ControlReply reply);
@@ -129,9 +127,7 @@ class Session {
   std::deque<DumpJob> jobs_;          // to be written; the writer reads the first one, which must not move
   std::thread writer_;
   bool writing_ = false;
-  std::optional<kf_ctl> resolved_;    // how the pending or written dump's call in flight ended, until it is in the file
-  std::string unresolved_path_;       // the last dump whose call had not returned
-  Cause unresolved_;
+  AwaitedEnds ends_;                  // of the calls in flight that triggers' dumps are about
   std::string last_path_;
 
   Clock::time_point status_due_{};
@@ -309,6 +305,7 @@ void Session::look_for_control_socket() {
 void Session::on_fired(const Cause& cause) {
   if (policy_.fire(boottime_ns(), 1 + cause.merged) != Verdict::kDump) return;
   pending_ = cause;
+  ends_.expect(cause);
   pending_due_ = Clock::now() + options_.post;
   observer_.on_trigger(cause, options_.post);
 }
@@ -321,17 +318,20 @@ void Session::write_pending_trigger() {
   dump_now(std::move(job));
 }
 
-// The call may return before its dump is written, while it is, or long after.
 void Session::on_returned(const kf_ctl& record) {
-  if (!unresolved_path_.empty() && same_call(record, unresolved_)) {
-    const std::string path = std::exchange(unresolved_path_, {});
-    if (auto appended = dump::append_resolution(path, {&record, 1}); !appended)
-      observer_.on_dump_failed(appended.error());
-    else
-      observer_.on_resolved(path, record);
-    return end_when_exhausted();
-  }
-  resolved_ = record;
+  const auto path = ends_.ended(record);
+  if (!path) return;
+  tell_end(*path, record);
+  end_when_exhausted();
+}
+
+void Session::tell_end(const std::string& path, const kf_ctl& call) {
+  if (call.exit_ns == 0)
+    return log_warn("the call that {} shows in flight has ended, but the recorder missed when and how", path);
+  const auto appended = dump::append_resolution(path, {&call, 1});
+  if (appended) return observer_.on_resolved(path, call);
+  if (appended.error().code != Errc::kNotFound) return observer_.on_dump_failed(appended.error());
+  log_warn("{} is gone, so the end of the call that it shows in flight was not added", path);
 }
 
 void Session::on_target_exit(std::uint32_t tgid, std::uint32_t status, std::uint64_t left) {
@@ -382,12 +382,9 @@ void Session::on_written(Result<StoredDump> stored, nanoseconds took) {
     observer_.on_dump({stored->path, stored->bytes, took, job.cause});
     if (!stored->removal_error.empty()) log_warn("{}", stored->removal_error);
     if (job.reply) job.reply->send(dump_json(stored->path, stored->bytes));
-    if (job.cause.call_in_flight) {
-      unresolved_path_ = stored->path;
-      unresolved_ = job.cause;
-      if (resolved_ && same_call(*resolved_, unresolved_)) on_returned(*std::exchange(resolved_, std::nullopt));
-    }
+    if (const auto end = ends_.written(job.cause, stored->path)) tell_end(stored->path, *end);
   } else {
+    ends_.forget(job.cause);
     observer_.on_dump_failed(stored.error());
     if (job.reply) job.reply->send(error_json(stored.error()));
   }
@@ -395,10 +392,9 @@ void Session::on_written(Result<StoredDump> stored, nanoseconds took) {
   end_when_exhausted();
 }
 
-// With --max-dumps N there is nothing more to wait for after N, except for the end of a call that the last one shows in
-// flight.
+// With --max-dumps N there is nothing more to wait for after N, except for the ends of calls that they show in flight.
 void Session::end_when_exhausted() {
-  if (policy_.exhausted() && !writing_ && unresolved_path_.empty())
+  if (policy_.exhausted() && !writing_ && ends_.empty())
     end(fmt::format("{} triggered dump{} written, as many as --max-dumps allows", options_.max_dumps,
                     options_.max_dumps == 1 ? "" : "s"));
 }
