@@ -97,6 +97,8 @@ struct FlightRecorder::Impl {
   std::unique_ptr<Consumer> consumer;
   std::optional<StackKeeper> stacks;  // nothing: none are taken
   std::optional<WindowKeeper> keeper;  // nothing: the window is lost with this process
+  std::optional<LossWatch> losses;     // of this run: the counters that it compares with begin at 0 in each
+  std::optional<RateMeter> rate;
 
   // Consumer's thread only.
   std::optional<InflightScan> inflight;
@@ -106,10 +108,11 @@ struct FlightRecorder::Impl {
 
   std::atomic<std::uint64_t> triggers_fired{0};
   std::atomic<std::uint64_t> dumps_written{0};
-  LossWatch losses{possible_cpus()};
-  RateMeter rate;
 
   mutable Mutex start_mutex;       // serializes start and stop
+  // Held by whoever asks a running recorder something, and while it becomes one that does not run. Not while its threads
+  // end: their callbacks may ask, too.
+  mutable Mutex asking_mutex;
   mutable Mutex write_mutex;       // held by the one running write_to
   KernelSymbols kernel_symbols KF_GUARDED_BY(write_mutex);
   mutable Mutex targets_mutex;
@@ -124,6 +127,7 @@ struct FlightRecorder::Impl {
   Result<> make_window();
   Result<> save_state();
   Result<> bring_up();
+  void begin_counts();
   void tear_down() noexcept;
 
   void on_control(const kf_ctl& record);
@@ -221,7 +225,18 @@ Result<> FlightRecorder::Impl::make_window() {
   return {};
 }
 
+// An earlier run's are not this one's.
+void FlightRecorder::Impl::begin_counts() {
+  losses.emplace(possible_cpus());
+  rate.emplace();
+  control_lost = 0;
+  housekeeping_at = {};
+  MutexLock lock(targets_mutex);
+  targets.clear();
+}
+
 Result<> FlightRecorder::Impl::bring_up() {
+  begin_counts();
   KF_TRY(compile_triggers());
   KF_TRY(require_host_clock());
   // A target that does not exist is the likeliest mistake: say so before anything is loaded.
@@ -240,7 +255,7 @@ Result<> FlightRecorder::Impl::bring_up() {
       .on_start = config.on_thread_start,
       .on_chunk =
           [this](const void* chunk, std::size_t bytes) {
-            if (bytes >= sizeof(kf_chunk)) losses.see(*static_cast<const kf_chunk*>(chunk));
+            if (bytes >= sizeof(kf_chunk)) losses->see(*static_cast<const kf_chunk*>(chunk));
             window->append(chunk, bytes);
           },
       .on_control = [this](const kf_ctl& record) { on_control(record); },
@@ -254,7 +269,7 @@ Result<> FlightRecorder::Impl::bring_up() {
   started_ns = boottime_ns();
   cpu_at_start_ns = process_cpu_ns();
   window->begin_at(started_ns);
-  losses.start(started_ns, wire.sample_hz != 0);
+  losses->start(started_ns, wire.sample_hz != 0);
   KF_TRY_ASSIGN(const std::vector<kf_task> tasks, loader->snapshot());
   window->add_snapshot(tasks);
   KF_TRY(add_targets(names, tasks));  // by name
@@ -293,7 +308,7 @@ void FlightRecorder::Impl::on_control(const kf_ctl& record) {
     case KF_CTL_SYSCALL:
       if (const auto trigger = triggers->match(record)) {
         Cause cause = cause_of(record, triggers->text(*trigger), boottime_ns());
-        cause.merged = losses.merged_since(record.merged);
+        cause.merged = losses->merged_since(record.merged);
         fire(cause);
       }
       return;
@@ -308,7 +323,7 @@ void FlightRecorder::Impl::on_control(const kf_ctl& record) {
     case KF_CTL_FORK:
       if (stacks) stacks->on_fork(record.tgid, static_cast<std::uint32_t>(record.args[0]));
       return note_target(record.tgid);
-    case KF_CTL_CPU: return losses.on_hotplug(record);
+    case KF_CTL_CPU: return losses->on_hotplug(record);
     default: return;
   }
 }
@@ -344,7 +359,7 @@ void FlightRecorder::Impl::look_for_missed_exits(const kf_counters& counters) {
 kf_counters FlightRecorder::Impl::count_losses() {
   kf_counters counters = loader->counters();
   if (stacks) counters.stacks_lost += stacks->lost();
-  losses.look(boottime_ns(), loader->recursion_misses(), loader->capped_events(), counters);
+  losses->look(boottime_ns(), loader->recursion_misses(), loader->capped_events(), counters);
   return counters;
 }
 
@@ -354,7 +369,7 @@ nanoseconds FlightRecorder::Impl::on_tick() {
     housekeeping_at = now + kHousekeeping;
     look_for_missed_exits(count_losses());
     if (stacks) stacks->tidy(*window);
-    rate.sample(boottime_ns(), window->stats().hits_appended);
+    rate->sample(boottime_ns(), window->stats().hits_appended);
     if (config.on_heartbeat) config.on_heartbeat();
   }
   nanoseconds next = housekeeping_at - now;
@@ -368,7 +383,7 @@ nanoseconds FlightRecorder::Impl::on_tick() {
 // ------------------------------------------------------------------ writing
 
 LossInfo FlightRecorder::Impl::loss_info() const {
-  LossInfo info = losses.totals();
+  LossInfo info = losses->totals();
   const WindowStats stats = window->stats();
   info.window = stats.events_dropped;
   return info;
@@ -402,7 +417,7 @@ DumpMeta FlightRecorder::Impl::describe(const Cause& cause, const WindowInfo& wi
 Result<> FlightRecorder::Impl::write_known(dump::DumpWriter& writer, const DumpMeta& meta,
                                            const WindowSnapshot& snapshot,
                                            const std::vector<std::uint32_t>& silent_cpus) {
-  std::vector<kf_loss> lost = losses.within(snapshot.info.from_ns, meta.window.to_ns, silent_cpus);
+  std::vector<kf_loss> lost = losses->within(snapshot.info.from_ns, meta.window.to_ns, silent_cpus);
   lost.insert(lost.end(), snapshot.losses.begin(), snapshot.losses.end());
   KF_TRY(writer.begin(meta.clocks.realtime));
   KF_TRY(writer.meta(meta));
@@ -480,7 +495,10 @@ Result<> FlightRecorder::start() {
 
 void FlightRecorder::stop() noexcept {
   MutexLock lock(impl_->start_mutex);
-  if (!impl_->running.exchange(false)) return;
+  {
+    MutexLock asking(impl_->asking_mutex);
+    if (!impl_->running.exchange(false)) return;
+  }
   MutexLock writing(impl_->write_mutex);  // waits for a running write_to
   impl_->tear_down();
 }
@@ -498,7 +516,7 @@ Result<std::uint64_t> FlightRecorder::write_to(ByteSink& sink, const Cause& caus
 }
 
 RecorderStats FlightRecorder::stats() const {
-  MutexLock lock(impl_->start_mutex);
+  MutexLock lock(impl_->asking_mutex);
   RecorderStats stats;
   stats.dumps_written = impl_->dumps_written;
   stats.triggers_fired = impl_->triggers_fired;
@@ -511,7 +529,7 @@ RecorderStats FlightRecorder::stats() const {
   stats.hits_seen = window.hits_appended;
   stats.events_evicted = window.events_evicted;
   stats.chunks_seen = window.chunks_appended + window.chunks_dropped;
-  stats.events_per_second = impl_->rate.per_second();
+  stats.events_per_second = impl_->rate->per_second();
   if (const WindowFile* file = impl_->window->file()) stats.window_file = file->path();
   stats.targets_alive = impl_->config.target.everyone ? 0 : impl_->loader->targets().size();
   return stats;
@@ -520,7 +538,7 @@ RecorderStats FlightRecorder::stats() const {
 const FlightRecorderConfig& FlightRecorder::config() const noexcept { return impl_->config; }
 
 std::vector<std::string> FlightRecorder::missing_features() const {
-  MutexLock lock(impl_->start_mutex);
+  MutexLock lock(impl_->asking_mutex);
   return impl_->running ? kflight::record::missing_features(impl_->loader->caps()) : std::vector<std::string>{};
 }
 
