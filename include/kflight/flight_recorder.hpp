@@ -134,6 +134,9 @@ class FlightRecorder {
   Result<std::uint64_t> write_to(ByteSink& sink, const Cause& cause = {});
 
   RecorderStats stats() const;
+  // Firings that on_trigger was not called for: within a millisecond of one that it was, the kernel only counts. Since the
+  // first start(); cheap, so that one may look before each dump how many more it stands for (Cause::merged).
+  std::uint64_t merged_firings() const;
   const FlightRecorderConfig& config() const noexcept;
   std::vector<std::string> missing_features() const;     // what this kernel lacks, and what that means
 

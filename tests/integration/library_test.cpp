@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The library without the program around it: what may be asked of a FlightRecorder from where, and that one that is
-// started again remembers nothing. This process is the target.
+// started again remembers nothing.
+#include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
+#include <csignal>
 #include <thread>
 
 #include "integration/harness.hpp"
@@ -13,6 +17,8 @@
 
 namespace kflight::test {
 namespace {
+
+using namespace std::chrono_literals;
 
 class Library : public IntegrationTest {
  protected:
@@ -48,26 +54,59 @@ TEST_F(Library, CallbackAsksWhileTheRecorderStops) {
   EXPECT_FALSE(recorder.enabled());
 }
 
-// Whose rings overflow when wanted, because its thread is kept from emptying them.
-class LossyRecorder {
+// A process that does nothing but calls, while it is let. (The calls of the process that records are never recorded.)
+class Caller {
  public:
-  explicit LossyRecorder(FlightRecorderConfig config) : recorder_(with_heartbeat(std::move(config))) {}
-  FlightRecorder& operator*() { return recorder_; }
-  FlightRecorder* operator->() { return &recorder_; }
-
-  void lose_events() {
-    hold_ = true;
-    while (!held_) std::this_thread::yield();
-    make_calls(200'000);
-    hold_ = false;
-    while (recorder_.stats().losses.ring_events == 0) make_calls(1'000);  // until a chunk behind the hole comes
+  Caller() : pid_(fork()) {
+    if (pid_ == 0) {
+      prctl(PR_SET_PDEATHSIG, SIGKILL);
+      raise(SIGSTOP);
+      for (;;) syscall(SYS_getppid);
+    }
+    waitpid(pid_, nullptr, WUNTRACED);
+  }
+  ~Caller() {
+    kill(pid_, SIGKILL);
+    waitpid(pid_, nullptr, 0);
+  }
+  Caller(const Caller&) = delete;
+  Caller& operator=(const Caller&) = delete;
+  std::uint32_t pid() const { return static_cast<std::uint32_t>(pid_); }
+  void go() const { kill(pid_, SIGCONT); }
+  void stop() const {
+    kill(pid_, SIGSTOP);
+    waitpid(pid_, nullptr, WUNTRACED);
   }
 
  private:
-  static void make_calls(int n) {
-    for (int i = 0; i < n; ++i) syscall(SYS_getppid);
+  const pid_t pid_;
+};
+
+// Its rings overflow when that is wanted, because the thread that should empty them is kept in a callback.
+class LossyRecorder {
+ public:
+  LossyRecorder() : recorder_(config()) {}
+  FlightRecorder& operator*() { return recorder_; }
+
+  void lose_events() {
+    caller_.go();
+    while (recorder_.stats().losses.ring_events == 0) {
+      hold_ = true;
+      while (!held_) std::this_thread::yield();
+      std::this_thread::sleep_for(50ms);
+      hold_ = false;
+      while (held_) std::this_thread::yield();
+      std::this_thread::sleep_for(50ms);  // for a chunk from behind the hole
+    }
+    caller_.stop();
   }
-  FlightRecorderConfig with_heartbeat(FlightRecorderConfig config) {
+
+ private:
+  FlightRecorderConfig config() {
+    FlightRecorderConfig config;
+    config.target.pids = {caller_.pid()};
+    config.probes.syscalls = Syscalls::kAll;
+    config.ring_bytes = 64 << 10;
     config.on_heartbeat = [this] {
       held_ = hold_.load();
       while (hold_) std::this_thread::yield();
@@ -76,25 +115,23 @@ class LossyRecorder {
     return config;
   }
 
+  Caller caller_;
   std::atomic<bool> hold_ = false, held_ = false;
   FlightRecorder recorder_;
 };
 
 TEST_F(Library, RunAfterALossyOne_CountsItsOwnLosses) {
-  FlightRecorderConfig config = of_this_process();
-  config.probes.syscalls = Syscalls::kAll;
-  config.ring_bytes = 64 << 10;
-  LossyRecorder recorder(config);
+  LossyRecorder recorder;
   start(*recorder);
   recorder.lose_events();
-  const RecorderStats first = recorder->stats();
-  recorder->stop();
+  const RecorderStats first = (*recorder).stats();
+  (*recorder).stop();
 
   start(*recorder);
-  EXPECT_LT(recorder->stats().losses.ring_events, first.losses.ring_events);
-  EXPECT_LT(recorder->stats().events_seen, first.events_seen);
+  EXPECT_LT((*recorder).stats().losses.ring_events, first.losses.ring_events);
+  EXPECT_LT((*recorder).stats().events_seen, first.events_seen);
   recorder.lose_events();
-  recorder->stop();
+  (*recorder).stop();
 }
 
 }  // namespace

@@ -245,6 +245,36 @@ TEST_F(Trigger, FiringsBeforeAndAfterTheDump_AreMergedAndCounted) {
   EXPECT_EQ(files_in(recorder.directory()).size(), 1u);
 }
 
+// The kernel sends about one record per millisecond and counts what else fires.
+TEST_F(Trigger, FiringsWithinAMillisecond_AreToldWithTheirOwnDump) {
+  Recorder recorder = watch_us({"syscall:read!EAGAIN"}, {"--post", "1s", "--cooldown", "0s"});
+  for (int i = 0; i < 10; ++i) read_nothing();
+  EXPECT_EQ(open_dump(recorder.wait_for_dump()).meta().cause.merged, 9u);
+  read_nothing();
+  EXPECT_EQ(open_dump(recorder.wait_for_dump()).meta().cause.merged, 0u);
+  const Json fired = status_of(recorder)["fired"];
+  EXPECT_EQ(fired["total"], 11);
+  EXPECT_EQ(fired["merged"], 9);
+  EXPECT_EQ(fired["suppressed"], 0);
+  EXPECT_EQ(recorder.stop(), 0);
+}
+
+// While the dumps asked for before are still being written, nothing is promised that would not be kept.
+TEST_F(Trigger, FiringWhileTheRecorderEnds_IsNotAnnounced) {
+  Recorder recorder = watch_us({"syscall:read!EAGAIN"}, {"--post", "10s"});
+  for (int i = 0; i < 12; ++i) start({kflight_path(), "dump", "--name", recorder.name()});
+  recorder.wait_for_dump();
+  recorder.child().signal(SIGINT);
+  while (recorder.child().running()) read_nothing();
+  EXPECT_EQ(recorder.child().wait(), 0);
+  std::size_t announced = 0, written = 0;
+  const std::string said = recorder.child().err();
+  for (auto at = said.find("; dump in "); at != std::string::npos; at = said.find("; dump in ", at + 1)) ++announced;
+  for (const std::string& file : files_in(recorder.directory()))
+    written += open_dump(recorder.directory() + "/" + file).meta().cause.kind == "syscall";
+  EXPECT_EQ(announced, written) << said;
+}
+
 TEST_F(Trigger, MaxDumps_EndsTheRecorder) {
   Recorder recorder = watch_us({"syscall:read!EAGAIN"}, {"--post", "0s", "--cooldown", "0s", "--max-dumps", "2"});
   while (recorder.child().running()) {

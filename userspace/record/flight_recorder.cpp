@@ -106,7 +106,8 @@ struct FlightRecorder::Impl {
   Clock::time_point housekeeping_at{};
   std::uint64_t control_lost = 0;  // when last looked at
 
-  std::atomic<std::uint64_t> triggers_fired{0};
+  std::atomic<std::uint64_t> triggers_fired{0};  // those that on_trigger was told
+  std::atomic<std::uint64_t> merged_before{0};   // merged firings of earlier runs
   std::atomic<std::uint64_t> dumps_written{0};
 
   mutable Mutex start_mutex;       // serializes start and stop
@@ -137,6 +138,7 @@ struct FlightRecorder::Impl {
   void look_for_missed_exits(const kf_counters& counters);
   nanoseconds on_tick();
   void fire(const Cause& cause);
+  std::uint64_t merged_firings() const KF_REQUIRES(asking_mutex);
 
   DumpMeta describe(const Cause& cause, const WindowInfo& window_info, std::uint64_t end_ns) const;
   LossInfo loss_info() const;
@@ -299,18 +301,15 @@ void FlightRecorder::Impl::tear_down() noexcept {
 // ------------------------------------------------------------------ consumer's thread
 
 void FlightRecorder::Impl::fire(const Cause& cause) {
-  triggers_fired.fetch_add(1 + cause.merged, std::memory_order_relaxed);
+  triggers_fired.fetch_add(1, std::memory_order_relaxed);
   if (config.on_trigger) config.on_trigger(cause);
 }
 
 void FlightRecorder::Impl::on_control(const kf_ctl& record) {
   switch (record.type) {
     case KF_CTL_SYSCALL:
-      if (const auto trigger = triggers->match(record)) {
-        Cause cause = cause_of(record, triggers->text(*trigger), boottime_ns());
-        cause.merged = losses->merged_since(record.merged);
-        fire(cause);
-      }
+      if (const auto trigger = triggers->match(record))
+        fire(cause_of(record, triggers->text(*trigger), boottime_ns()));
       return;
     case KF_CTL_RESOLVED: return on_call_end(record);
     case KF_CTL_TARGET_EXIT:
@@ -378,6 +377,10 @@ nanoseconds FlightRecorder::Impl::on_tick() {
     next = std::min(next, triggers->scan_interval());
   }
   return next;
+}
+
+std::uint64_t FlightRecorder::Impl::merged_firings() const {
+  return merged_before + (running ? loader->counters().control_merged : 0);
 }
 
 // ------------------------------------------------------------------ writing
@@ -497,7 +500,9 @@ void FlightRecorder::stop() noexcept {
   MutexLock lock(impl_->start_mutex);
   {
     MutexLock asking(impl_->asking_mutex);
-    if (!impl_->running.exchange(false)) return;
+    if (!impl_->running) return;
+    impl_->merged_before = impl_->merged_firings();
+    impl_->running = false;
   }
   MutexLock writing(impl_->write_mutex);  // waits for a running write_to
   impl_->tear_down();
@@ -519,7 +524,7 @@ RecorderStats FlightRecorder::stats() const {
   MutexLock lock(impl_->asking_mutex);
   RecorderStats stats;
   stats.dumps_written = impl_->dumps_written;
-  stats.triggers_fired = impl_->triggers_fired;
+  stats.triggers_fired = impl_->triggers_fired + impl_->merged_firings();
   if (!impl_->running) return stats;
   const WindowStats window = impl_->window->stats();
   stats.window = window.info;
@@ -533,6 +538,11 @@ RecorderStats FlightRecorder::stats() const {
   if (const WindowFile* file = impl_->window->file()) stats.window_file = file->path();
   stats.targets_alive = impl_->config.target.everyone ? 0 : impl_->loader->targets().size();
   return stats;
+}
+
+std::uint64_t FlightRecorder::merged_firings() const {
+  MutexLock lock(impl_->asking_mutex);
+  return impl_->merged_firings();
 }
 
 const FlightRecorderConfig& FlightRecorder::config() const noexcept { return impl_->config; }

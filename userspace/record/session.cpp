@@ -94,6 +94,7 @@ class Session {
   void look_for_control_socket();
 
   void on_fired(const Cause& cause);
+  void count_merged_firings();
   void on_returned(const kf_ctl& record);
   void tell_end(const std::string& path, const kf_ctl& call);
   void on_target_exit(std::uint32_t tgid, std::uint32_t status, std::uint64_t left);
@@ -122,6 +123,7 @@ class Session {
   bool control_lost_ = false;
   std::uint64_t started_ns_ = 0;
 
+  std::uint64_t merged_firings_ = 0;  // those that the policy knows of
   std::optional<Cause> pending_;      // a trigger that waits for its tail
   Clock::time_point pending_due_{};
   std::deque<DumpJob> jobs_;          // to be written; the writer reads the first one, which must not move
@@ -287,6 +289,7 @@ void Session::on_timers() {
   if (end_due_ && now >= *end_due_) end("the time given by --duration is over");
   if (now >= status_due_) {
     status_due_ = now + kStatusPeriod;
+    count_merged_firings();
     observer_.on_second(*recorder_);
     look_for_control_socket();
   }
@@ -303,17 +306,27 @@ void Session::look_for_control_socket() {
 // ------------------------------------------------------------------ triggers
 
 void Session::on_fired(const Cause& cause) {
-  if (policy_.fire(boottime_ns(), 1 + cause.merged) != Verdict::kDump) return;
+  const Verdict verdict = policy_.fire(boottime_ns());
+  count_merged_firings();
+  if (verdict != Verdict::kDump) return;
   pending_ = cause;
   ends_.expect(cause);
   pending_due_ = Clock::now() + options_.post;
   observer_.on_trigger(cause, options_.post);
 }
 
+// They came within a millisecond of the last one that on_fired was told, so they get what that one got as long as they are
+// counted before anything changes.
+void Session::count_merged_firings() {
+  const std::uint64_t now = recorder_->merged_firings();
+  policy_.fire_more(now - std::exchange(merged_firings_, now));
+}
+
 void Session::write_pending_trigger() {
+  count_merged_firings();
   DumpJob job;
   job.cause = *std::exchange(pending_, std::nullopt);
-  job.cause.merged += policy_.begin_writing();
+  job.cause.merged = policy_.begin_writing();
   job.triggered = true;
   dump_now(std::move(job));
 }
@@ -404,6 +417,7 @@ void Session::end(std::string why) {
   ending_ = std::move(why);
   service_.stopping(*ending_);
   if (pending_) write_pending_trigger();
+  policy_.close();  // a dump that still had to wait for its tail would never be written
 }
 
 // ------------------------------------------------------------------ control socket
@@ -412,7 +426,9 @@ void Session::on_request(const std::string& request_untrusted, ControlReply repl
   auto request = parse_request(request_untrusted);
   if (!request) return reply.send(error_json(request.error()));
   switch (request->op) {
-    case ControlRequest::Op::kStatus: return reply.send(status_json());
+    case ControlRequest::Op::kStatus:
+      count_merged_firings();
+      return reply.send(status_json());
     case ControlRequest::Op::kDump: return on_dump_request(*request, std::move(reply));
     case ControlRequest::Op::kStop:
       stop_replies_.push_back(std::move(reply));
