@@ -27,8 +27,8 @@ class AwaitedEnds {
   void forget(const Cause& cause);
   // It lies at `path`. The call's end, if that has come already: then nothing is awaited any more.
   std::optional<kf_ctl> written(const Cause& cause, const std::string& path);
-  // A call has ended. Its dump, if that is written: then nothing is awaited any more. Ends of other calls are none of ours:
-  // of several calls that fire together one gets the dump.
+  // A call has ended. Its dump, if that is written: then nothing is awaited any more. Ends of other calls are passed
+  // over: of several calls that fire together one gets the dump.
   std::optional<std::string> ended(const kf_ctl& call);
 
   bool empty() const noexcept { return calls_.empty(); }

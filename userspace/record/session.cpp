@@ -41,6 +41,7 @@ using std::chrono::nanoseconds;
 using Clock = std::chrono::steady_clock;
 
 constexpr nanoseconds kStatusPeriod = std::chrono::seconds(1);
+constexpr nanoseconds kLastSteps = std::chrono::seconds(10);  // of a command that has exited, until it can be reaped
 constexpr std::size_t kMostWaitingDumps = 16;  // whoever asks faster than the disk writes is told so
 
 // SIGINT, SIGTERM, SIGUSR1 and SIGCHLD arrive through a descriptor. SIGHUP is ignored: a lost terminal must not end a
@@ -107,6 +108,7 @@ class Session {
   void write_pending_trigger();
   void end(std::string why);
   void end_when_exhausted();
+  int exit_status();
   std::string status_json() const;
 
   SessionOptions options_;
@@ -135,6 +137,7 @@ class Session {
   Clock::time_point status_due_{};
   std::optional<Clock::time_point> end_due_;
   std::optional<std::string> ending_;  // why
+  bool targets_gone_ = false;          // the command among them
   std::vector<ControlReply> stop_replies_;
 };
 
@@ -241,8 +244,15 @@ Result<int> Session::run() {
   recorder_->stop();
   observer_.on_end(*ending_, stats);
   for (ControlReply& reply : stop_replies_) reply.send(ok_json());
-  if (child_) return child_->reap().value_or(0);
-  return 0;
+  return exit_status();
+}
+
+// The kernel tells that a process exits before it can be reaped. A command that outlives the recording is not waited for.
+int Session::exit_status() {
+  if (!child_) return 0;
+  const auto status = targets_gone_ ? child_->wait(kLastSteps) : child_->reap();
+  if (!status && targets_gone_) log_warn("{} exits, but has not ended yet; its exit status is not known", options_.command.front());
+  return status.value_or(0);
 }
 
 void Session::loop() {
@@ -349,7 +359,9 @@ void Session::tell_end(const std::string& path, const kf_ctl& call) {
 
 void Session::on_target_exit(std::uint32_t tgid, std::uint32_t status, std::uint64_t left) {
   observer_.on_target_exit(tgid, status, left);
-  if (left == 0 && !options_.wait) end("the target has ended");
+  if (left != 0) return;
+  targets_gone_ = true;
+  if (!options_.wait) end("the target has ended");
 }
 
 // ------------------------------------------------------------------ dumps

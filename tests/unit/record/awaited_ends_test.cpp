@@ -84,7 +84,8 @@ TEST(AwaitedEnds, CallsThatNeverEndTakeNoMoreThanTheirRoom) {
   }
   EXPECT_FALSE(ends.ended(end_of(in_flight(1))));
   EXPECT_THAT(ends.ended(end_of(in_flight(2))), Optional(Eq("2")));
-  EXPECT_THAT(ends.ended(end_of(in_flight(AwaitedEnds::kMost + 1))), Optional(Eq(std::to_string(AwaitedEnds::kMost + 1))));
+  EXPECT_THAT(ends.ended(end_of(in_flight(AwaitedEnds::kMost + 1))),
+              Optional(Eq(std::to_string(AwaitedEnds::kMost + 1))));
 }
 
 }  // namespace
