@@ -218,7 +218,7 @@ void Session::save_what_was_left() {
     return {};
   });
   if (!stored && stored.error().code != Errc::kDamaged) {
-    const std::string name = options_.name + ".unsaved";
+    const std::string name = unsaved_name(options_.name);
     log_warn("cannot save what a killed recorder left behind: {}", stored.error().what);
     if (left->rename_to(window_path(name))) log_warn("kept it: `kflight recover --name {}` tries again", name);
     return;
