@@ -87,7 +87,8 @@ struct FlightRecorderConfig {
   // Called on the recorder's own thread within about a millisecond of a trigger firing. Must not block for long, and must
   // not call write_to: that is another thread's work, after the time it wants to see of what follows.
   std::function<void(const Cause&)> on_trigger;
-  // A call that a dump reported as in flight has returned (kf_ctl::type is KF_CTL_RESOLVED). Same thread, same rule.
+  // A call that on_trigger reported as in flight has returned (kf_ctl::type is KF_CTL_RESOLVED). exit_ns 0: it is not in
+  // flight any more, but how and when it ended was missed. Same thread, same rule.
   std::function<void(const kf_ctl&)> on_resolved;
   // A target process has exited; `left` remain. tgid 0: ends were missed, and none is left. Same thread, same rule.
   std::function<void(std::uint32_t tgid, std::uint32_t exit_status, std::uint64_t left)> on_target_exit;
@@ -133,6 +134,9 @@ class FlightRecorder {
   Result<std::uint64_t> write_to(ByteSink& sink, const Cause& cause = {});
 
   RecorderStats stats() const;
+  // Firings that on_trigger was not called for: within a millisecond of one that it was, the kernel only counts. Since the
+  // first start(); cheap, so that one may look before each dump how many more it stands for (Cause::merged).
+  std::uint64_t merged_firings() const;
   const FlightRecorderConfig& config() const noexcept;
   std::vector<std::string> missing_features() const;     // what this kernel lacks, and what that means
 

@@ -557,7 +557,7 @@ struct kf_ctl {
   kf_u64 exit_ns;      /* the time of the record itself where there is no call */
   kf_s64 ret;
   kf_u64 args[6];      /* all arguments, in full */
-  kf_u64 merged;       /* records of the same type left out since the last one that was sent */
+  kf_u64 merged;       /* trigger matches counted instead of sent, since recording began (kf_counters.control_merged) */
   char comm[KF_COMM_BYTES];
 };
 KF_ASSERT_SIZE(struct kf_ctl, 120);

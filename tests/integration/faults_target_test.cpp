@@ -2,6 +2,7 @@
 //
 // What a target does to its recorder: processes by the hundred, ids used again, other namespaces, other programs under the
 // same id, names of any bytes, a stop, a death within a call. Where a program is not needed, this process is the target.
+#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/mman.h>
@@ -118,6 +119,28 @@ TEST_F(FaultsOfTarget, EndMissedInAStorm_EndsTheRecorderAllTheSame) {
   recorder.child().signal(SIGCONT);
   EXPECT_EQ(recorder.child().wait(), 0);
   EXPECT_THAT(recorder.child().err(), HasSubstr("ended: the target has ended"));
+}
+
+// As above, but what finds no room is the end of the call that the only dump shows in flight.
+TEST_F(FaultsOfTarget, EndOfACallMissedInAStorm_IsNotWaitedForForEver) {
+  Recorder recorder = start_recorder(
+      {"--pid", std::to_string(getpid()), "--trigger", "inflight:read>100ms", "--post", "0s", "--max-dumps", "1"});
+  int fds[2];
+  ASSERT_EQ(pipe2(fds, O_CLOEXEC), 0);
+  std::thread stuck([&] {
+    char byte = 0;
+    EXPECT_EQ(read(fds[0], &byte, 1), 1);
+  });
+  const std::string path = recorder.wait_for_dump();
+  recorder.child().signal(SIGSTOP);
+  for (int i = 0; i < 1500; ++i) fork_and_reap();
+  EXPECT_EQ(write(fds[1], "x", 1), 1);
+  stuck.join();
+  recorder.child().signal(SIGCONT);
+  EXPECT_EQ(recorder.child().wait(), 0);
+  EXPECT_THAT(recorder.child().err(), HasSubstr("missed when and how"));
+  EXPECT_TRUE(open_dump(path).resolutions().empty());
+  for (const int fd : fds) close(fd);
 }
 
 TEST_F(FaultsOfTarget, ProgramsUnderTheSameId_AreTheSameTarget) {

@@ -2,14 +2,19 @@
 //
 // Whose recording it is: a command from its first instruction, its children, processes by name that come later,
 // everybody; and what is said about targets that end, are gone, or are none.
+#include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <chrono>
+#include <thread>
 
 #include "integration/dump_facts.hpp"
 
 namespace kflight::test {
 namespace {
 
+using namespace std::chrono_literals;
 using testing::HasSubstr;
 
 const Words kSleepTrigger{"--trigger", "syscall:nanosleep,clock_nanosleep>50ms", "--post", "0s"};
@@ -51,6 +56,21 @@ TEST_F(Targets, Command_PassesItsExitStatusOn) {
   EXPECT_EQ(record_command({}, {"sh", "-c", "exit 3"}).status, 3);
   EXPECT_EQ(record_command({}, {"sh", "-c", "kill -KILL $$"}).status, 128 + SIGKILL);
   EXPECT_TRUE(files_in(dumps()).empty());
+}
+
+// A process can only be reaped some time after it has exited: here, when whoever traces it has looked.
+TEST_F(Targets, CommandThatIsSlowToEnd_StillGivesItsStatus) {
+  Child& recorder = start({kflight_path(), "record", "-o", temp().path(), "--name", "slow" + std::to_string(getpid()), "--",
+                           "sh", "-c", "echo pid $$; read line; exit 3"});
+  const pid_t command = std::stoi(recorder.wait_for_line("pid ").value_or("0"));
+  ASSERT_EQ(ptrace(PTRACE_SEIZE, command, nullptr, nullptr), 0);
+  recorder.send_line("go");
+  while (recorder.running() && recorder.err().find("ended: the target has ended") == std::string::npos) {
+  }
+  std::this_thread::sleep_for(300ms);  // one that does not wait is gone by then
+  int status = 0;
+  EXPECT_EQ(waitpid(command, &status, __WALL), command);
+  EXPECT_EQ(recorder.wait(), 3);
 }
 
 TEST_F(Targets, Command_IsRecordedFromItsFirstInstruction) {

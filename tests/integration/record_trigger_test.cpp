@@ -197,6 +197,35 @@ TEST_F(Trigger, CallInFlight_IsDumpedWhileStuckAndResolvedLater) {
   EXPECT_EQ(end.ret, 1);
 }
 
+// Two threads behind the same thing are stuck alike and go on one after the other: the dump is about the first.
+TEST_F(Trigger, CallsInFlightThatEndTogether_LeaveTheDumpWithItsOwnsEnd) {
+  Recorder recorder = watch_us({"inflight:read>100ms"}, {"--post", "3s", "--max-dumps", "1"});
+  Pipe pipes[2];
+  std::atomic<std::uint32_t> tids[2] = {};
+  std::vector<std::thread> stuck;
+  for (int i = 0; i < 2; ++i) {
+    stuck.emplace_back([&, i] {
+      tids[i] = own_tid();
+      char byte = 0;
+      EXPECT_EQ(read(pipes[i].fds[0], &byte, 1), 1);
+    });
+    while (status_of(recorder)["fired"]["total"] != i + 1) {
+    }
+  }
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(write(pipes[i].fds[1], "x", 1), 1);
+    stuck[i].join();
+  }
+  const std::string path = recorder.wait_for_dump();
+  EXPECT_EQ(recorder.child().wait(), 0);
+  const Dump dump = open_dump(path);
+  EXPECT_EQ(dump.meta().cause.tid, tids[0]);
+  EXPECT_EQ(dump.meta().cause.merged, 1u);
+  ASSERT_EQ(dump.resolutions().size(), 1u);
+  EXPECT_EQ(dump.resolutions().front().tid, tids[0]);
+  EXPECT_EQ(dump.resolutions().front().enter_ns, dump.meta().cause.enter_ns);
+}
+
 TEST_F(Trigger, FiringsBeforeAndAfterTheDump_AreMergedAndCounted) {
   Recorder recorder = watch_us({"syscall:read!EAGAIN"}, {"--post", "2s", "--cooldown", "1h"});
   for (int i = 0; i < 5; ++i) {
@@ -214,6 +243,36 @@ TEST_F(Trigger, FiringsBeforeAndAfterTheDump_AreMergedAndCounted) {
   EXPECT_EQ(fired["suppressed"], 1);
   EXPECT_EQ(recorder.stop(), 0);
   EXPECT_EQ(files_in(recorder.directory()).size(), 1u);
+}
+
+// The kernel sends about one record per millisecond and counts what else fires.
+TEST_F(Trigger, FiringsWithinAMillisecond_AreToldWithTheirOwnDump) {
+  Recorder recorder = watch_us({"syscall:read!EAGAIN"}, {"--post", "1s", "--cooldown", "0s"});
+  for (int i = 0; i < 10; ++i) read_nothing();
+  EXPECT_EQ(open_dump(recorder.wait_for_dump()).meta().cause.merged, 9u);
+  read_nothing();
+  EXPECT_EQ(open_dump(recorder.wait_for_dump()).meta().cause.merged, 0u);
+  const Json fired = status_of(recorder)["fired"];
+  EXPECT_EQ(fired["total"], 11);
+  EXPECT_EQ(fired["merged"], 9);
+  EXPECT_EQ(fired["suppressed"], 0);
+  EXPECT_EQ(recorder.stop(), 0);
+}
+
+// While the dumps asked for before are still being written, nothing is promised that would not be kept.
+TEST_F(Trigger, FiringWhileTheRecorderEnds_IsNotAnnounced) {
+  Recorder recorder = watch_us({"syscall:read!EAGAIN"}, {"--post", "10s"});
+  for (int i = 0; i < 12; ++i) start({kflight_path(), "dump", "--name", recorder.name()});
+  recorder.wait_for_dump();
+  recorder.child().signal(SIGINT);
+  while (recorder.child().running()) read_nothing();
+  EXPECT_EQ(recorder.child().wait(), 0);
+  std::size_t announced = 0, written = 0;
+  const std::string said = recorder.child().err();
+  for (auto at = said.find("; dump in "); at != std::string::npos; at = said.find("; dump in ", at + 1)) ++announced;
+  for (const std::string& file : files_in(recorder.directory()))
+    written += open_dump(recorder.directory() + "/" + file).meta().cause.kind == "syscall";
+  EXPECT_EQ(announced, written) << said;
 }
 
 TEST_F(Trigger, MaxDumps_EndsTheRecorder) {

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -79,6 +80,12 @@ std::optional<int> ChildCommand::reap() {
   int status = 0;
   if (!status_ && ::waitpid(pid_, &status, WNOHANG) == pid_)
     status_ = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+  return status_;
+}
+
+std::optional<int> ChildCommand::wait(std::chrono::nanoseconds limit) {
+  const auto until = std::chrono::steady_clock::now() + limit;
+  while (!reap() && std::chrono::steady_clock::now() < until) ::poll(nullptr, 0, 5);
   return status_;
 }
 

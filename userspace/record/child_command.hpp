@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <vector>
@@ -28,6 +29,9 @@ class ChildCommand {
   Result<> release();
   // Its exit status as a shell would give it (128 + signal), once it has ended. Reaps it.
   std::optional<int> reap();
+  // The same, and waits up to `limit` for one that is known to be ending: its last steps, such as closing files, take their
+  // time.
+  std::optional<int> wait(std::chrono::nanoseconds limit);
   // Passes a signal on, if it still runs.
   void signal(int number) const;
 

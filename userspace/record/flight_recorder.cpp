@@ -37,6 +37,7 @@
 #include "record/timer_functions.hpp"
 #include "record/triggers.hpp"
 #include "record/waiting_stacks.hpp"
+#include "record/watched_calls.hpp"
 #include "record/window.hpp"
 #include "record/window_keeper.hpp"
 
@@ -96,18 +97,23 @@ struct FlightRecorder::Impl {
   std::unique_ptr<Consumer> consumer;
   std::optional<StackKeeper> stacks;  // nothing: none are taken
   std::optional<WindowKeeper> keeper;  // nothing: the window is lost with this process
+  std::optional<LossWatch> losses;     // of this run: the counters that it compares with begin at 0 in each
+  std::optional<RateMeter> rate;
 
   // Consumer's thread only.
   std::optional<InflightScan> inflight;
+  WatchedCalls watched;
   Clock::time_point housekeeping_at{};
   std::uint64_t control_lost = 0;  // when last looked at
 
-  std::atomic<std::uint64_t> triggers_fired{0};
+  std::atomic<std::uint64_t> triggers_fired{0};  // those that on_trigger was told
+  std::atomic<std::uint64_t> merged_before{0};   // merged firings of earlier runs
   std::atomic<std::uint64_t> dumps_written{0};
-  LossWatch losses{possible_cpus()};
-  RateMeter rate;
 
   mutable Mutex start_mutex;       // serializes start and stop
+  // Held by whoever asks a running recorder something, and while it becomes one that does not run. Not while its threads
+  // end: their callbacks may ask, too.
+  mutable Mutex asking_mutex;
   mutable Mutex write_mutex;       // held by the one running write_to
   KernelSymbols kernel_symbols KF_GUARDED_BY(write_mutex);
   mutable Mutex targets_mutex;
@@ -122,14 +128,17 @@ struct FlightRecorder::Impl {
   Result<> make_window();
   Result<> save_state();
   Result<> bring_up();
+  void begin_counts();
   void tear_down() noexcept;
 
   void on_control(const kf_ctl& record);
   void scan_inflight();
+  void on_call_end(const kf_ctl& end);
   kf_counters count_losses();
   void look_for_missed_exits(const kf_counters& counters);
   nanoseconds on_tick();
   void fire(const Cause& cause);
+  std::uint64_t merged_firings() const KF_REQUIRES(asking_mutex);
 
   DumpMeta describe(const Cause& cause, const WindowInfo& window_info, std::uint64_t end_ns) const;
   LossInfo loss_info() const;
@@ -218,7 +227,18 @@ Result<> FlightRecorder::Impl::make_window() {
   return {};
 }
 
+// An earlier run's are not this one's.
+void FlightRecorder::Impl::begin_counts() {
+  losses.emplace(possible_cpus());
+  rate.emplace();
+  control_lost = 0;
+  housekeeping_at = {};
+  MutexLock lock(targets_mutex);
+  targets.clear();
+}
+
 Result<> FlightRecorder::Impl::bring_up() {
+  begin_counts();
   KF_TRY(compile_triggers());
   KF_TRY(require_host_clock());
   // A target that does not exist is the likeliest mistake: say so before anything is loaded.
@@ -237,7 +257,7 @@ Result<> FlightRecorder::Impl::bring_up() {
       .on_start = config.on_thread_start,
       .on_chunk =
           [this](const void* chunk, std::size_t bytes) {
-            if (bytes >= sizeof(kf_chunk)) losses.see(*static_cast<const kf_chunk*>(chunk));
+            if (bytes >= sizeof(kf_chunk)) losses->see(*static_cast<const kf_chunk*>(chunk));
             window->append(chunk, bytes);
           },
       .on_control = [this](const kf_ctl& record) { on_control(record); },
@@ -251,7 +271,7 @@ Result<> FlightRecorder::Impl::bring_up() {
   started_ns = boottime_ns();
   cpu_at_start_ns = process_cpu_ns();
   window->begin_at(started_ns);
-  losses.start(started_ns, wire.sample_hz != 0);
+  losses->start(started_ns, wire.sample_hz != 0);
   KF_TRY_ASSIGN(const std::vector<kf_task> tasks, loader->snapshot());
   window->add_snapshot(tasks);
   KF_TRY(add_targets(names, tasks));  // by name
@@ -272,6 +292,7 @@ void FlightRecorder::Impl::tear_down() noexcept {
   if (consumer) consumer->stop();
   consumer.reset();
   inflight.reset();
+  watched = {};
   stacks.reset();
   loader.reset();
   window.reset();  // and with it its file: a recorder that ends in order leaves nothing behind
@@ -280,22 +301,17 @@ void FlightRecorder::Impl::tear_down() noexcept {
 // ------------------------------------------------------------------ consumer's thread
 
 void FlightRecorder::Impl::fire(const Cause& cause) {
-  triggers_fired.fetch_add(1 + cause.merged, std::memory_order_relaxed);
+  triggers_fired.fetch_add(1, std::memory_order_relaxed);
   if (config.on_trigger) config.on_trigger(cause);
 }
 
 void FlightRecorder::Impl::on_control(const kf_ctl& record) {
   switch (record.type) {
     case KF_CTL_SYSCALL:
-      if (const auto trigger = triggers->match(record)) {
-        Cause cause = cause_of(record, triggers->text(*trigger), boottime_ns());
-        cause.merged = losses.merged_since(record.merged);
-        fire(cause);
-      }
+      if (const auto trigger = triggers->match(record))
+        fire(cause_of(record, triggers->text(*trigger), boottime_ns()));
       return;
-    case KF_CTL_RESOLVED:
-      if (config.on_resolved) config.on_resolved(record);
-      return;
+    case KF_CTL_RESOLVED: return on_call_end(record);
     case KF_CTL_TARGET_EXIT:
       if (config.on_target_exit)
         config.on_target_exit(record.tgid, static_cast<std::uint32_t>(record.ret), loader->targets().size());
@@ -306,9 +322,14 @@ void FlightRecorder::Impl::on_control(const kf_ctl& record) {
     case KF_CTL_FORK:
       if (stacks) stacks->on_fork(record.tgid, static_cast<std::uint32_t>(record.args[0]));
       return note_target(record.tgid);
-    case KF_CTL_CPU: return losses.on_hotplug(record);
+    case KF_CTL_CPU: return losses->on_hotplug(record);
     default: return;
   }
+}
+
+void FlightRecorder::Impl::on_call_end(const kf_ctl& end) {
+  watched.on_end(end);
+  if (config.on_resolved) config.on_resolved(end);
 }
 
 // The snapshot is taken only when some call is old enough to matter.
@@ -319,8 +340,11 @@ void FlightRecorder::Impl::scan_inflight() {
     if (!tasks) tasks.emplace(loader->snapshot());
     return tasks->has_value() && complete_call(call, **tasks);
   };
-  for (const InflightScan::Hit& hit : inflight->scan(loader->calls_in_flight(), now_ns, complete)) {
-    if (auto watched = loader->watch_call(hit.call.tid, hit.call.enter_ns); !watched) log_warn("{}", watched.error().what);
+  const std::vector<kf_open_call> calls = loader->calls_in_flight();
+  for (const kf_ctl& end : watched.gone(calls)) on_call_end(end);
+  for (const InflightScan::Hit& hit : inflight->scan(calls, now_ns, complete)) {
+    if (auto asked = loader->watch_call(hit.call.tid, hit.call.enter_ns); !asked) log_warn("{}", asked.error().what);
+    watched.add(hit.call);
     fire(cause_of(hit.call, triggers->text(hit.trigger), now_ns));
   }
 }
@@ -334,7 +358,7 @@ void FlightRecorder::Impl::look_for_missed_exits(const kf_counters& counters) {
 kf_counters FlightRecorder::Impl::count_losses() {
   kf_counters counters = loader->counters();
   if (stacks) counters.stacks_lost += stacks->lost();
-  losses.look(boottime_ns(), loader->recursion_misses(), loader->capped_events(), counters);
+  losses->look(boottime_ns(), loader->recursion_misses(), loader->capped_events(), counters);
   return counters;
 }
 
@@ -344,7 +368,7 @@ nanoseconds FlightRecorder::Impl::on_tick() {
     housekeeping_at = now + kHousekeeping;
     look_for_missed_exits(count_losses());
     if (stacks) stacks->tidy(*window);
-    rate.sample(boottime_ns(), window->stats().hits_appended);
+    rate->sample(boottime_ns(), window->stats().hits_appended);
     if (config.on_heartbeat) config.on_heartbeat();
   }
   nanoseconds next = housekeeping_at - now;
@@ -355,10 +379,14 @@ nanoseconds FlightRecorder::Impl::on_tick() {
   return next;
 }
 
+std::uint64_t FlightRecorder::Impl::merged_firings() const {
+  return merged_before + (running ? loader->counters().control_merged : 0);
+}
+
 // ------------------------------------------------------------------ writing
 
 LossInfo FlightRecorder::Impl::loss_info() const {
-  LossInfo info = losses.totals();
+  LossInfo info = losses->totals();
   const WindowStats stats = window->stats();
   info.window = stats.events_dropped;
   return info;
@@ -392,7 +420,7 @@ DumpMeta FlightRecorder::Impl::describe(const Cause& cause, const WindowInfo& wi
 Result<> FlightRecorder::Impl::write_known(dump::DumpWriter& writer, const DumpMeta& meta,
                                            const WindowSnapshot& snapshot,
                                            const std::vector<std::uint32_t>& silent_cpus) {
-  std::vector<kf_loss> lost = losses.within(snapshot.info.from_ns, meta.window.to_ns, silent_cpus);
+  std::vector<kf_loss> lost = losses->within(snapshot.info.from_ns, meta.window.to_ns, silent_cpus);
   lost.insert(lost.end(), snapshot.losses.begin(), snapshot.losses.end());
   KF_TRY(writer.begin(meta.clocks.realtime));
   KF_TRY(writer.meta(meta));
@@ -470,7 +498,12 @@ Result<> FlightRecorder::start() {
 
 void FlightRecorder::stop() noexcept {
   MutexLock lock(impl_->start_mutex);
-  if (!impl_->running.exchange(false)) return;
+  {
+    MutexLock asking(impl_->asking_mutex);
+    if (!impl_->running) return;
+    impl_->merged_before = impl_->merged_firings();
+    impl_->running = false;
+  }
   MutexLock writing(impl_->write_mutex);  // waits for a running write_to
   impl_->tear_down();
 }
@@ -488,10 +521,10 @@ Result<std::uint64_t> FlightRecorder::write_to(ByteSink& sink, const Cause& caus
 }
 
 RecorderStats FlightRecorder::stats() const {
-  MutexLock lock(impl_->start_mutex);
+  MutexLock lock(impl_->asking_mutex);
   RecorderStats stats;
   stats.dumps_written = impl_->dumps_written;
-  stats.triggers_fired = impl_->triggers_fired;
+  stats.triggers_fired = impl_->triggers_fired + impl_->merged_firings();
   if (!impl_->running) return stats;
   const WindowStats window = impl_->window->stats();
   stats.window = window.info;
@@ -501,16 +534,21 @@ RecorderStats FlightRecorder::stats() const {
   stats.hits_seen = window.hits_appended;
   stats.events_evicted = window.events_evicted;
   stats.chunks_seen = window.chunks_appended + window.chunks_dropped;
-  stats.events_per_second = impl_->rate.per_second();
+  stats.events_per_second = impl_->rate->per_second();
   if (const WindowFile* file = impl_->window->file()) stats.window_file = file->path();
   stats.targets_alive = impl_->config.target.everyone ? 0 : impl_->loader->targets().size();
   return stats;
 }
 
+std::uint64_t FlightRecorder::merged_firings() const {
+  MutexLock lock(impl_->asking_mutex);
+  return impl_->merged_firings();
+}
+
 const FlightRecorderConfig& FlightRecorder::config() const noexcept { return impl_->config; }
 
 std::vector<std::string> FlightRecorder::missing_features() const {
-  MutexLock lock(impl_->start_mutex);
+  MutexLock lock(impl_->asking_mutex);
   return impl_->running ? kflight::record::missing_features(impl_->loader->caps()) : std::vector<std::string>{};
 }
 

@@ -497,9 +497,14 @@ std::vector<kf_open_call> Loader::calls_in_flight() const {
   return calls;
 }
 
+// An entry may be there already, of a call that ended before it was asked for: the thread's next return would take it
+// away, and be this call's.
 Result<> Loader::watch_call(std::uint32_t tid, std::uint64_t enter_ns) const {
-  if (bpf_map__update_elem(impl_->object->maps.watched, &tid, sizeof tid, &enter_ns, sizeof enter_ns, BPF_NOEXIST)) {
-    if (errno == EEXIST) return {};
+  const auto put = [&](std::uint64_t how) {
+    return bpf_map__update_elem(impl_->object->maps.watched, &tid, sizeof tid, &enter_ns, sizeof enter_ns, how) == 0;
+  };
+  if (!put(BPF_NOEXIST)) {
+    if (errno == EEXIST && (put(BPF_EXIST) || errno == ENOENT)) return {};  // ENOENT: taken away this moment
     return errno_error(errno, fmt::format("watching the call of thread {}", tid), "its end will not be added to the dump");
   }
   __atomic_add_fetch(&impl_->object->bss->watched_count, 1, __ATOMIC_SEQ_CST);

@@ -37,12 +37,6 @@ void LossWatch::see(const kf_chunk& chunk) noexcept {
   }
 }
 
-std::uint64_t LossWatch::merged_since(std::uint64_t merged_total) noexcept {
-  const std::uint64_t more = merged_total > merged_told_ ? merged_total - merged_told_ : 0;
-  merged_told_ = std::max(merged_told_, merged_total);
-  return more;
-}
-
 // What a CPU that comes back had left in its batch follows by itself.
 void LossWatch::on_hotplug(const kf_ctl& record) {
   MutexLock lock(mutex_);

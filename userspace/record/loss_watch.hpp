@@ -31,9 +31,6 @@ class LossWatch {
 
   void on_hotplug(const kf_ctl& step) KF_EXCLUDES(mutex_);  // a KF_CTL_CPU
 
-  // How many matches `merged_total` (kf_ctl::merged, a running total) adds to those already told. Consumer's thread.
-  std::uint64_t merged_since(std::uint64_t merged_total) noexcept;
-
   LossInfo totals() const KF_EXCLUDES(mutex_);  // all but what the window dropped
   // Losses that may lie at or after from_ns, of a dump that ends at to_ns; `silent` are CPUs that could not be asked for
   // their newest events.
@@ -64,7 +61,6 @@ class LossWatch {
   void note(Count& count, std::uint64_t total, std::uint64_t now_ns) KF_REQUIRES(mutex_);
 
   std::vector<Lane> lanes_;           // consumer's thread
-  std::uint64_t merged_told_ = 0;     // consumer's thread
   std::atomic<std::uint64_t> ring_events_{0};
   std::atomic<std::uint64_t> nested_events_{0};
 

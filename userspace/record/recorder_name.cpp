@@ -19,7 +19,7 @@ namespace kflight::record {
 namespace {
 
 constexpr std::size_t kLongestName = 64;
-constexpr std::string_view kSocketSuffix = ".sock", kLockSuffix = ".lock";
+constexpr std::string_view kSocketSuffix = ".sock", kLockSuffix = ".lock", kUnsavedSuffix = ".unsaved";
 constexpr int kLockAttempts = 100;  // each lost to a recorder that ended in that very moment
 
 bool is_name_char(char c) {
@@ -85,6 +85,10 @@ Result<> check_recorder_name(std::string_view name_untrusted) {
                fmt::format("bad recorder name '{}': use up to {} letters, digits, '.', '_' and '-', not "
                            "starting with '.'",
                            escape_for_terminal(name_untrusted.substr(0, 2 * kLongestName)), kLongestName)};
+}
+
+std::string unsaved_name(std::string_view name) {
+  return fmt::format("{}{}", name.substr(0, kLongestName - kUnsavedSuffix.size()), kUnsavedSuffix);
 }
 
 std::string control_socket_path(std::string_view name) { return path_of(name, kSocketSuffix); }

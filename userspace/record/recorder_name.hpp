@@ -20,6 +20,9 @@ std::string runtime_directory();
 Result<> ensure_private_directory(const std::string& path, std::string_view advice);
 // Letters, digits, '.', '_' and '-', not starting with '.', at most 64: a name is part of file names.
 Result<> check_recorder_name(std::string_view name_untrusted);
+// What a window is called that a recorder of this name found and could not save: NAME.unsaved, of long names with their
+// end left out, so that it is a name, too.
+std::string unsaved_name(std::string_view name);
 std::string control_socket_path(std::string_view name);
 // Names with a socket in the runtime directory, sorted; their recorders may have died.
 std::vector<std::string> recorder_names();

@@ -23,6 +23,7 @@
 #include "base/errors.hpp"
 #include "base/log.hpp"
 #include "dump/writer.hpp"
+#include "record/awaited_ends.hpp"
 #include "record/child_command.hpp"
 #include "record/control_socket.hpp"
 #include "record/dump_store.hpp"
@@ -40,6 +41,7 @@ using std::chrono::nanoseconds;
 using Clock = std::chrono::steady_clock;
 
 constexpr nanoseconds kStatusPeriod = std::chrono::seconds(1);
+constexpr nanoseconds kLastSteps = std::chrono::seconds(10);  // of a command that has exited, until it can be reaped
 constexpr std::size_t kMostWaitingDumps = 16;  // whoever asks faster than the disk writes is told so
 
 // SIGINT, SIGTERM, SIGUSR1 and SIGCHLD arrive through a descriptor. SIGHUP is ignored: a lost terminal must not end a
@@ -72,10 +74,6 @@ std::string command_text(const SessionOptions& options) {
                         : fmt::format("{} [{} argument{}]", options.command.front(), arguments, arguments == 1 ? "" : "s");
 }
 
-bool same_call(const kf_ctl& record, const Cause& cause) {
-  return cause.call_in_flight && record.tid == cause.tid && record.enter_ns == cause.enter_ns;
-}
-
 class Session {
  public:
   Session(SessionOptions options, SessionObserver& observer)
@@ -97,7 +95,9 @@ class Session {
   void look_for_control_socket();
 
   void on_fired(const Cause& cause);
+  void count_merged_firings();
   void on_returned(const kf_ctl& record);
+  void tell_end(const std::string& path, const kf_ctl& call);
   void on_target_exit(std::uint32_t tgid, std::uint32_t status, std::uint64_t left);
   void on_request(const std::string& request_untrusted, ControlReply reply);
   void on_dump_request(const ControlRequest& request, ControlReply reply);
@@ -108,6 +108,7 @@ class Session {
   void write_pending_trigger();
   void end(std::string why);
   void end_when_exhausted();
+  int exit_status();
   std::string status_json() const;
 
   SessionOptions options_;
@@ -124,19 +125,19 @@ class Session {
   bool control_lost_ = false;
   std::uint64_t started_ns_ = 0;
 
+  std::uint64_t merged_firings_ = 0;  // those that the policy knows of
   std::optional<Cause> pending_;      // a trigger that waits for its tail
   Clock::time_point pending_due_{};
   std::deque<DumpJob> jobs_;          // to be written; the writer reads the first one, which must not move
   std::thread writer_;
   bool writing_ = false;
-  std::optional<kf_ctl> resolved_;    // how the pending or written dump's call in flight ended, until it is in the file
-  std::string unresolved_path_;       // the last dump whose call had not returned
-  Cause unresolved_;
+  AwaitedEnds ends_;                  // of the calls in flight that triggers' dumps are about
   std::string last_path_;
 
   Clock::time_point status_due_{};
   std::optional<Clock::time_point> end_due_;
   std::optional<std::string> ending_;  // why
+  bool targets_gone_ = false;          // the command among them
   std::vector<ControlReply> stop_replies_;
 };
 
@@ -217,7 +218,7 @@ void Session::save_what_was_left() {
     return {};
   });
   if (!stored && stored.error().code != Errc::kDamaged) {
-    const std::string name = options_.name + ".unsaved";
+    const std::string name = unsaved_name(options_.name);
     log_warn("cannot save what a killed recorder left behind: {}", stored.error().what);
     if (left->rename_to(window_path(name))) log_warn("kept it: `kflight recover --name {}` tries again", name);
     return;
@@ -243,8 +244,15 @@ Result<int> Session::run() {
   recorder_->stop();
   observer_.on_end(*ending_, stats);
   for (ControlReply& reply : stop_replies_) reply.send(ok_json());
-  if (child_) return child_->reap().value_or(0);
-  return 0;
+  return exit_status();
+}
+
+// The kernel tells that a process exits before it can be reaped. A command that outlives the recording is not waited for.
+int Session::exit_status() {
+  if (!child_) return 0;
+  const auto status = targets_gone_ ? child_->wait(kLastSteps) : child_->reap();
+  if (!status && targets_gone_) log_warn("{} exits, but has not ended yet; its exit status is not known", options_.command.front());
+  return status.value_or(0);
 }
 
 void Session::loop() {
@@ -291,6 +299,7 @@ void Session::on_timers() {
   if (end_due_ && now >= *end_due_) end("the time given by --duration is over");
   if (now >= status_due_) {
     status_due_ = now + kStatusPeriod;
+    count_merged_firings();
     observer_.on_second(*recorder_);
     look_for_control_socket();
   }
@@ -307,36 +316,52 @@ void Session::look_for_control_socket() {
 // ------------------------------------------------------------------ triggers
 
 void Session::on_fired(const Cause& cause) {
-  if (policy_.fire(boottime_ns(), 1 + cause.merged) != Verdict::kDump) return;
+  const Verdict verdict = policy_.fire(boottime_ns());
+  count_merged_firings();
+  if (verdict != Verdict::kDump) return;
   pending_ = cause;
+  ends_.expect(cause);
   pending_due_ = Clock::now() + options_.post;
   observer_.on_trigger(cause, options_.post);
 }
 
+// They came within a millisecond of the last one that on_fired was told, so they get what that one got as long as they are
+// counted before anything changes.
+void Session::count_merged_firings() {
+  const std::uint64_t now = recorder_->merged_firings();
+  policy_.fire_more(now - std::exchange(merged_firings_, now));
+}
+
 void Session::write_pending_trigger() {
+  count_merged_firings();
   DumpJob job;
   job.cause = *std::exchange(pending_, std::nullopt);
-  job.cause.merged += policy_.begin_writing();
+  job.cause.merged = policy_.begin_writing();
   job.triggered = true;
   dump_now(std::move(job));
 }
 
-// The call may return before its dump is written, while it is, or long after.
 void Session::on_returned(const kf_ctl& record) {
-  if (!unresolved_path_.empty() && same_call(record, unresolved_)) {
-    const std::string path = std::exchange(unresolved_path_, {});
-    if (auto appended = dump::append_resolution(path, {&record, 1}); !appended)
-      observer_.on_dump_failed(appended.error());
-    else
-      observer_.on_resolved(path, record);
-    return end_when_exhausted();
-  }
-  resolved_ = record;
+  const auto path = ends_.ended(record);
+  if (!path) return;
+  tell_end(*path, record);
+  end_when_exhausted();
+}
+
+void Session::tell_end(const std::string& path, const kf_ctl& call) {
+  if (call.exit_ns == 0)
+    return log_warn("the call that {} shows in flight has ended, but the recorder missed when and how", path);
+  const auto appended = dump::append_resolution(path, {&call, 1});
+  if (appended) return observer_.on_resolved(path, call);
+  if (appended.error().code != Errc::kNotFound) return observer_.on_dump_failed(appended.error());
+  log_warn("{} is gone, so the end of the call that it shows in flight was not added", path);
 }
 
 void Session::on_target_exit(std::uint32_t tgid, std::uint32_t status, std::uint64_t left) {
   observer_.on_target_exit(tgid, status, left);
-  if (left == 0 && !options_.wait) end("the target has ended");
+  if (left != 0) return;
+  targets_gone_ = true;
+  if (!options_.wait) end("the target has ended");
 }
 
 // ------------------------------------------------------------------ dumps
@@ -382,12 +407,9 @@ void Session::on_written(Result<StoredDump> stored, nanoseconds took) {
     observer_.on_dump({stored->path, stored->bytes, took, job.cause});
     if (!stored->removal_error.empty()) log_warn("{}", stored->removal_error);
     if (job.reply) job.reply->send(dump_json(stored->path, stored->bytes));
-    if (job.cause.call_in_flight) {
-      unresolved_path_ = stored->path;
-      unresolved_ = job.cause;
-      if (resolved_ && same_call(*resolved_, unresolved_)) on_returned(*std::exchange(resolved_, std::nullopt));
-    }
+    if (const auto end = ends_.written(job.cause, stored->path)) tell_end(stored->path, *end);
   } else {
+    ends_.forget(job.cause);
     observer_.on_dump_failed(stored.error());
     if (job.reply) job.reply->send(error_json(stored.error()));
   }
@@ -395,10 +417,9 @@ void Session::on_written(Result<StoredDump> stored, nanoseconds took) {
   end_when_exhausted();
 }
 
-// With --max-dumps N there is nothing more to wait for after N, except for the end of a call that the last one shows in
-// flight.
+// With --max-dumps N there is nothing more to wait for after N, except for the ends of calls that they show in flight.
 void Session::end_when_exhausted() {
-  if (policy_.exhausted() && !writing_ && unresolved_path_.empty())
+  if (policy_.exhausted() && !writing_ && ends_.empty())
     end(fmt::format("{} triggered dump{} written, as many as --max-dumps allows", options_.max_dumps,
                     options_.max_dumps == 1 ? "" : "s"));
 }
@@ -408,6 +429,7 @@ void Session::end(std::string why) {
   ending_ = std::move(why);
   service_.stopping(*ending_);
   if (pending_) write_pending_trigger();
+  policy_.close();  // a dump that still had to wait for its tail would never be written
 }
 
 // ------------------------------------------------------------------ control socket
@@ -416,7 +438,9 @@ void Session::on_request(const std::string& request_untrusted, ControlReply repl
   auto request = parse_request(request_untrusted);
   if (!request) return reply.send(error_json(request.error()));
   switch (request->op) {
-    case ControlRequest::Op::kStatus: return reply.send(status_json());
+    case ControlRequest::Op::kStatus:
+      count_merged_firings();
+      return reply.send(status_json());
     case ControlRequest::Op::kDump: return on_dump_request(*request, std::move(reply));
     case ControlRequest::Op::kStop:
       stop_replies_.push_back(std::move(reply));

@@ -9,30 +9,30 @@ namespace kflight::record {
 Verdict TriggerPolicy::judge(std::uint64_t now_ns) const {
   if (phase_ == Phase::kPending) return Verdict::kMerged;
   if (phase_ == Phase::kWriting) return Verdict::kWriting;
-  if (exhausted()) return Verdict::kEnough;
+  if (closed_ || exhausted()) return Verdict::kEnough;
   return now_ns < cooldown_until_ns_ ? Verdict::kCooldown : Verdict::kDump;
 }
 
-Verdict TriggerPolicy::fire(std::uint64_t now_ns, std::uint64_t firings) {
+Verdict TriggerPolicy::fire(std::uint64_t now_ns) {
   const auto verdict = judge(now_ns);
-  counts_.fired += firings;
-  switch (verdict) {
-    case Verdict::kDump:
-      phase_ = Phase::kPending;
-      merged_ = firings - 1;
-      counts_.merged += firings - 1;
-      break;
-    case Verdict::kMerged:
-      merged_ += firings;
-      counts_.merged += firings;
-      break;
-    case Verdict::kWriting:
-    case Verdict::kCooldown:
-    case Verdict::kEnough:
-      counts_.suppressed += firings;
-      break;
+  if (verdict != Verdict::kDump) {
+    fire_more(1);
+    return verdict;
   }
+  ++counts_.fired;
+  phase_ = Phase::kPending;
+  merged_ = 0;
   return verdict;
+}
+
+void TriggerPolicy::fire_more(std::uint64_t firings) {
+  counts_.fired += firings;
+  if (phase_ != Phase::kPending) {
+    counts_.suppressed += firings;
+    return;
+  }
+  merged_ += firings;
+  counts_.merged += firings;
 }
 
 std::uint64_t TriggerPolicy::begin_writing() {

@@ -5,8 +5,8 @@
 //   idle --fire--> pending (the tail after the trigger is still being recorded) --begin_writing--> writing --finish-->
 //   idle
 //
-// Firings while pending belong to that dump. Those while one is written, or during the cooldown after it, get none; all
-// are counted.
+// Firings while pending belong to that dump. Those while one is written, during the cooldown after it, or after close()
+// get none; all are counted.
 #pragma once
 
 #include <chrono>
@@ -19,7 +19,7 @@ enum class Verdict {
   kMerged,    // part of the pending dump
   kWriting,   // a dump is being written; too late to be part of it
   kCooldown,  // too soon after the last one
-  kEnough,    // max_dumps have been written
+  kEnough,    // max_dumps have been written, or close() was called
 };
 
 class TriggerPolicy {
@@ -38,12 +38,15 @@ class TriggerPolicy {
 
   explicit TriggerPolicy(const Options& options) : options_(options) {}
 
-  // `firings`: how many this call stands for, when the kernel has merged some.
-  Verdict fire(std::uint64_t now_ns, std::uint64_t firings = 1);
+  Verdict fire(std::uint64_t now_ns);
+  // Firings that came just after one that fire() was told: they never start a dump.
+  void fire_more(std::uint64_t firings);
   // Returns how many further firings the pending dump stands for (Cause::merged).
   std::uint64_t begin_writing();
   // A failed dump does not count towards max_dumps, but the cooldown follows it too: a full disk is not hammered.
   void finish(std::uint64_t now_ns, bool written);
+  // No firing starts a dump any more.
+  void close() noexcept { closed_ = true; }
 
   // No trigger will ever get a dump again.
   bool exhausted() const noexcept { return options_.max_dumps != 0 && counts_.dumps >= options_.max_dumps; }
@@ -57,6 +60,7 @@ class TriggerPolicy {
   Phase phase_ = Phase::kIdle;
   std::uint64_t merged_ = 0;  // into the pending dump
   std::uint64_t cooldown_until_ns_ = 0;
+  bool closed_ = false;
   Counts counts_;
 };
 

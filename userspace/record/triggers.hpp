@@ -38,8 +38,8 @@ class TriggerSet {
   // rules[], n_rules and rules_of_nr[]; the rest stays as it is.
   void fill(kf_config& config) const;
 
-  // The first trigger that a KF_CTL_SYSCALL record fires. The kernel cannot tell a futex wait with a timeout, so not
-  // every record fires one.
+  // The first trigger that a KF_CTL_SYSCALL record fires. Of futex waits with a timeout the kernel leaves out those of
+  // futex(2) (kf_rule::futex_nr), but not those of futex_wait(2) and futex_waitv(2), so not every record fires one.
   std::optional<std::size_t> match(const kf_ctl& record) const;
   // The first trigger that this call, not returned at `now_ns`, fires. Arguments matter for futex waits only: without
   // them (all 0) such a call counts as one without a timeout.

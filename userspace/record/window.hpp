@@ -54,7 +54,7 @@ class Window {
 
   // Recording is complete from here on: the window's from_ns until something was evicted. Before the first append.
   void begin_at(std::uint64_t boottime_ns) KF_EXCLUDES(mutex_);
-  // Threads that exist at the start, or that a dump finds for the first time. Waits while a pin copies the base state.
+  // Threads that exist at the start. Waits while a pin copies the base state.
   void add_snapshot(std::span<const kf_task> tasks) KF_EXCLUDES(mutex_);
 
   // One kf_chunk and its words. Always the same thread. Never allocates but for threads never seen before.

@@ -132,6 +132,16 @@ TEST_F(ControlSocket, RefusesNamesThatAreNoFileNames) {
   EXPECT_TRUE(check_recorder_name("web-1.prod_A"));
 }
 
+// `kflight recover --name` and doctor pass over what is no name.
+TEST_F(ControlSocket, WhatCouldNotBeSavedHasANameTooHoweverLongItIs) {
+  EXPECT_EQ(unsaved_name("web"), "web.unsaved");
+  for (const std::size_t length : {56, 57, 64}) {
+    const std::string name = unsaved_name(std::string(length, 'a'));
+    EXPECT_TRUE(check_recorder_name(name)) << name;
+    EXPECT_EQ(name, std::string(56, 'a') + ".unsaved");
+  }
+}
+
 TEST_F(ControlSocket, RefusesADirectoryOthersCanWrite) {
   std::filesystem::create_directory(directory_.file("run"));
   std::filesystem::permissions(directory_.file("run"), std::filesystem::perms::all);

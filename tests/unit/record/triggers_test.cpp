@@ -196,7 +196,7 @@ TEST(TriggerPolicy, FiringsBeforeTheWritingBelongToThePendingDump) {
   TriggerPolicy policy({.cooldown = 30s});
   EXPECT_EQ(policy.fire(1 * kSecond), Verdict::kDump);
   EXPECT_EQ(policy.fire(1 * kSecond + 1), Verdict::kMerged);
-  EXPECT_EQ(policy.fire(1 * kSecond + 2, 5), Verdict::kMerged);
+  policy.fire_more(5);
   EXPECT_EQ(policy.begin_writing(), 6u);
   EXPECT_EQ(policy.fire(2 * kSecond), Verdict::kWriting);
   policy.finish(3 * kSecond, true);
@@ -210,11 +210,30 @@ TEST(TriggerPolicy, FiringsBeforeTheWritingBelongToThePendingDump) {
   EXPECT_EQ(counts.dumps, 1u);
 }
 
-TEST(TriggerPolicy, FiringsTheKernelMergedAreCounted) {
-  TriggerPolicy policy({});
-  EXPECT_EQ(policy.fire(1, 4), Verdict::kDump);
+TEST(TriggerPolicy, FiringsTheKernelMergedGetWhatTheOneBeforeThemGot) {
+  TriggerPolicy policy({.cooldown = 30s});
+  EXPECT_EQ(policy.fire(1), Verdict::kDump);
+  policy.fire_more(3);
   EXPECT_EQ(policy.begin_writing(), 3u);
-  EXPECT_EQ(policy.counts().fired, 4u);
+  policy.fire_more(4);  // too late to be told with it
+  policy.finish(2, true);
+  policy.fire_more(5);
+  EXPECT_EQ(policy.counts().fired, 13u);
+  EXPECT_EQ(policy.counts().merged, 3u);
+  EXPECT_EQ(policy.counts().suppressed, 9u);
+  EXPECT_EQ(policy.fire(60 * kSecond), Verdict::kDump);
+  EXPECT_EQ(policy.begin_writing(), 0u);
+}
+
+TEST(TriggerPolicy, NothingStartsADumpOnceItIsClosed) {
+  TriggerPolicy policy({});
+  EXPECT_EQ(policy.fire(1), Verdict::kDump);
+  policy.close();
+  EXPECT_EQ(policy.fire(2), Verdict::kMerged);
+  EXPECT_EQ(policy.begin_writing(), 1u);
+  policy.finish(3, true);
+  EXPECT_EQ(policy.fire(4), Verdict::kEnough);
+  EXPECT_FALSE(policy.exhausted());
 }
 
 TEST(TriggerPolicy, StopsAfterMaxDumpsButFailuresDoNotCount) {
