@@ -101,6 +101,7 @@ int kf_sched_process_exit(u64 *ctx) {
   struct slot s;
 
   if (parks()) forget_parked(tid);
+  if (watched_count && !bpf_map_delete_elem(&watched, &tid)) __sync_fetch_and_add(&watched_count, -1); /* it never returns */
   if (group_dead && !config.everyone && bpf_map_lookup_elem(&targets, &tgid)) {
     bpf_map_delete_elem(&targets, &tgid);
     __sync_fetch_and_add(&target_gen, 1);
