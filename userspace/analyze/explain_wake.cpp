@@ -150,7 +150,12 @@ WaitEnd WaitJudge::by_softirqd(const Wake& wake, WaitEnd end) const {
 WaitEnd WaitJudge::judge_queuing(const model::WorkRun& work) const {
   const Wake& queued = work.queued;
   if (queued.ts_ns == 0) return leaf(Category::kWorkqueue, {Who::Kind::kKernel, 0}, Quality::kInferred);
-  return queued.ctx == KF_CTX_TASK ? by_task(work.worker, queued) : by_noted_interrupt(work.worker, queued);
+  if (queued.ctx != KF_CTX_TASK) return by_noted_interrupt(work.worker, queued);
+  WaitEnd end = by_task(work.worker, queued);
+  // Queued by another work item: its kworker is followed as a thread. Going from item to item would be unbounded, for
+  // one may queue the next forever, and nothing on that way shows a circle.
+  if (end.kind == WaitEnd::Kind::kWork) end.kind = WaitEnd::Kind::kThread;
+  return end;
 }
 
 WaitEnd WaitJudge::by_unnoted_interrupt(ThreadId id, const Interval& blocked, const Wake& wake) const {

@@ -140,6 +140,21 @@ TEST(ExplainWork, NobodySawItQueued) {
   EXPECT_EQ(e.sum(Quality::kInferred), 30'000u);
 }
 
+// Only a made-up dump has such a chain; each item took a stack frame once.
+TEST(ExplainWork, AnyNumberOfItemsThatQueueOneAnother) {
+  constexpr std::uint32_t kItems = 200'000;
+  TraceBuilder t;
+  t.runs(0, 7).runs(1, 60).named(60, "kworker/1:1", KF_TASK_KTHREAD);
+  t.at(10'000).cpu(0).switch_to(0, {.state = KF_ST_SLEEP, .call = "io_getevents"}).cpu(1);
+  for (std::uint32_t i = 1; i <= kItems; ++i)
+    t.at(20'000 + i).work(kFunction, 20'000 + i,
+                          {.at_ns = 20'000 + i - 1, .by = 60, .cpu = 1, .cause = KF_CAUSE_WORK, .args = {kFunction, 0}});
+  t.at(400'000).caused_waking(7, KF_CTX_TASK, KF_CAUSE_WORK, 0, {kFunction, 0});
+  const Explained e = explain(t, 7, 10'000, 400'000, 500'000);
+  EXPECT_EQ(e.sum(Category::kCpu, 60), 390'000u - 1);
+  EXPECT_EQ(e.sum(Category::kWorkqueue), 1u);
+}
+
 TEST(ExplainWork, ByATimer) {
   auto t = work_wait(
       {.at_ns = 30'000, .by = 8, .cpu = 1, .ctx = KF_CTX_SOFTIRQ, .cause = KF_CAUSE_TIMER, .detail = KF_TIMER_WORK});
