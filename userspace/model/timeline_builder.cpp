@@ -15,7 +15,8 @@ namespace {
 
 void learn_name(Thread& thread, std::uint64_t since_ns, const Comm& comm) {
   if (!thread.names.empty() && thread.names.back().comm == comm) return;
-  thread.names.push_back({since_ns, comm});
+  const std::uint64_t last_ns = thread.names.empty() ? 0 : thread.names.back().since_ns;
+  thread.names.push_back({std::max(since_ns, last_ns), comm});  // whatever the times in damaged files
 }
 
 }  // namespace

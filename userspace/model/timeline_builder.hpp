@@ -146,7 +146,6 @@ class TimelineBuilder {
   std::uint64_t boottime(std::uint64_t monotonic_ns, std::uint64_t at_most_ns) const;
   std::uint32_t completed_request(const Wake& wake, std::uint32_t dev, std::uint64_t issued_ns) const;
   void keep_note(ThreadId id, const SwitchEvent& event);
-  static void add_note(Thread& thread, const IntervalNote& note);
   void remember_wake(ThreadId wakee, const Wake& wake);
   void name_signal(const RecentWake& recent, std::uint8_t signal);
   void name_stoppers();
@@ -194,7 +193,7 @@ class TimelineBuilder {
   std::size_t recent_wake_ = 0;
   std::vector<StopSignal> stop_signals_;
   std::vector<std::pair<ThreadId, std::uint64_t>> stops_;  // and when
-  std::vector<ThreadId> throttled_;                        // may be
+  std::unordered_map<std::uint64_t, std::vector<ThreadId>> throttled_;  // by group: who may be
 };
 
 }  // namespace kflight::model

@@ -249,6 +249,20 @@ TEST(ExplainQuota, RefillThatDoesNotReachAllCpusIsInferred) {
   EXPECT_EQ(e.sum(Quality::kInferred), 10'000u);
 }
 
+TEST(ExplainQuota, OfManyGroupsEachRefillEndsItsOwn) {
+  TraceBuilder t;
+  t.runs(0, 7).runs(1, 8).runs(2, 0);
+  t.at(10'000).cpu(0).throttle(0xa0).switch_to(9, {.preempt = true, .throttled = true});
+  t.at(12'000).cpu(1).throttle(0xb0).switch_to(5, {.preempt = true, .throttled = true});
+  t.at(20'000).cpu(2).refill(0xa0).at(30'000).refill(0xb0).at(31'000).refill(0xa0);
+  t.at(50'000).cpu(0).switch_to(7, {.preempt = true}).cpu(1).switch_to(8, {.preempt = true});
+  t.at(60'000).cpu(0).throttle(0xb0).switch_to(9, {.preempt = true, .throttled = true});
+  t.at(65'000).cpu(2).refill(0xa0).at(70'000).refill(0xb0).at(80'000).cpu(0).switch_to(7, {.preempt = true});
+  EXPECT_EQ(explain(t, 7, 10'000, 50'000, 100'000).sum(Category::kCpuQuota), 10'000u);
+  EXPECT_EQ(explain(t, 8, 12'000, 50'000, 100'000).sum(Category::kCpuQuota), 18'000u);
+  EXPECT_EQ(explain(t, 7, 60'000, 80'000, 100'000).sum(Category::kCpuQuota), 10'000u) << "of the other group now";
+}
+
 // ------------------------------------------------------------------------------------------------------ the rest
 
 TEST(ExplainSoftirqd, IsAThreadFromItsOwnWakeOn) {
