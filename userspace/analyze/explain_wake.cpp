@@ -91,7 +91,8 @@ WaitEnd WaitJudge::by_interrupt(ThreadId id, std::uint32_t index, const Wake& wa
     const std::uint32_t call = thread.intervals[index].call();
     const bool disagree = call < thread.calls.size() && thread.calls[call].returned() && thread.calls[call].ret == 0 &&
                           model::wait_kind(thread, thread.intervals[index]) == WaitKind::kFutex;
-    return timer(id, index, disagree ? Quality::kInferred : Quality::kExact);
+    const bool own = !(wake.flags & model::kWakeOtherTimer);
+    return timer(id, index, disagree || !own ? Quality::kInferred : Quality::kExact);
   }
   if (wake.cause == CauseKind::kNotNoted) return by_unnoted_interrupt(id, thread.intervals[index], wake);
   return by_noted_interrupt(id, wake);

@@ -56,6 +56,7 @@ void TimelineBuilder::note_cause(Wake& wake, std::uint8_t cause, std::uint32_t d
   constexpr std::uint32_t kMonotonic = 1, kBoottime = 7;  // clock ids of clock_gettime(2)
   const std::uint32_t timer = detail & 15, clock = detail >> 4;
   const bool asked_for = timer >= KF_TIMER_SLEEP && timer <= KF_TIMER_ITIMER;  // by a process, for that time
+  if (!asked_for) wake.flags |= kWakeOtherTimer;
   wake.cause_ref = kNone;
   if (cause != KF_CAUSE_HRTIMER || !asked_for || args[0] == 0 || (clock != kMonotonic && clock != kBoottime)) return;
   const std::uint64_t due_ns = clock == kMonotonic ? boottime(args[0], wake.ts_ns) : std::min(args[0], wake.ts_ns);

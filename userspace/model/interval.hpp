@@ -85,6 +85,7 @@ enum class CauseKind : std::uint8_t {
 inline constexpr std::uint8_t kWakeLost = 1;    // the waking itself is missing, only its consequence was seen
 inline constexpr std::uint8_t kWakeEarly = 2;   // came while the sleeper was still switching out
 inline constexpr std::uint8_t kWakeMerged = 4;  // one event told of the waking and the enqueue
+inline constexpr std::uint8_t kWakeOtherTimer = 8;  // of CauseKind::kTimer: of none that a process sets for itself
 
 struct Wake {
   std::uint64_t ts_ns = 0;

@@ -334,6 +334,23 @@ TEST(ExplainTimers, AnyTimerSetForATimeCanBeLate) {
   }
 }
 
+// A driver that wakes by a timer of its own, for one.
+TEST(ExplainTimers, OneThatNoProcessSetsIsAGuess) {
+  for (const auto& [cause, timer] : {std::pair{KF_CAUSE_HRTIMER, KF_TIMER_OTHER}, {KF_CAUSE_TIMER, KF_TIMER_OTHER},
+                                     {KF_CAUSE_HRTIMER, KF_TIMER_QUOTA}, {KF_CAUSE_TIMER, KF_TIMER_WORK}}) {
+    TraceBuilder t;
+    t.runs(0, 7).at(10'000).cpu(0).switch_to(0, {.state = KF_ST_SLEEP, .call = "read"});
+    t.at(50'000).caused_waking(7, KF_CTX_SOFTIRQ, static_cast<std::uint8_t>(cause), timer);
+    const Explained e = explain(t, 7, 10'000, 50'000, 100'000);
+    EXPECT_EQ(e.sum(Category::kTimer), 40'000u);
+    EXPECT_EQ(e.sum(Quality::kInferred), 40'000u) << timer;
+  }
+  TraceBuilder t;
+  t.runs(0, 7).at(10'000).cpu(0).switch_to(0, {.state = KF_ST_SLEEP, .call = "read"});
+  t.at(50'000).caused_waking(7, KF_CTX_SOFTIRQ, KF_CAUSE_TIMER, KF_TIMER_SLEEP);
+  EXPECT_EQ(explain(t, 7, 10'000, 50'000, 100'000).sum(Quality::kExact), 40'000u);
+}
+
 TEST(ExplainNames, AFutexMovedByARequeue) {
   TraceBuilder t;
   t.runs(0, 7).runs(1, 8);
