@@ -267,8 +267,10 @@ void Walk::disk(const Piece& piece, const WaitEnd& end, Quality quality) {
   out_.hops[hop].request = end.request;
   const std::uint32_t op = request.op;
   before_submit({piece.begin_ns, queued_ns, piece.state, piece.index}, end, quality, hop);
-  leaf(queued_ns, issued_ns, Category::kDiskQueue, end.who, quality, hop, model::kNoCpu, op);
-  leaf(issued_ns, completed_ns, Category::kDiskService, end.who, quality, hop, model::kNoCpu, op);
+  const bool guessed = request.issue_guessed || request.issued_ns == 0;  // what of it was queue, what service
+  const Quality known = guessed ? worse(quality, Quality::kInferred) : quality;
+  leaf(queued_ns, issued_ns, Category::kDiskQueue, end.who, known, hop, model::kNoCpu, op);
+  leaf(issued_ns, completed_ns, Category::kDiskService, end.who, known, hop, model::kNoCpu, op);
   leaf(completed_ns, piece.end_ns, Category::kDiskCompletion, end.who, quality, hop, model::kNoCpu, op);
 }
 

@@ -89,6 +89,7 @@ void TimelineBuilder::note_block_cause(Wake& wake, std::uint32_t detail, const s
   request.completed_ns = wake.ts_ns;
   request.queued_ns = start_ns;
   request.issued_ns = issued_ns ? issued_ns : start_ns;
+  request.issue_guessed = issued_ns == 0;
   request.dev = dev;
   wake.cause_ref = add(request);
 }

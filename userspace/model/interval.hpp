@@ -151,6 +151,7 @@ struct BlockRequest {
   std::uint32_t work = kNone;  // in Timeline::works(): what its submitter, a kworker, executed
   std::uint8_t op = 0;         // REQ_OP_*
   bool failed = false;
+  bool issue_guessed = false;  // nothing told of the issue: issued_ns is queued_ns
 };
 
 // A work item that a kworker executed, and how it came to be queued.

@@ -80,6 +80,17 @@ TEST(ExplainDisk, AnIoLimitHeldItBack) {
   EXPECT_THAT(e.text(), testing::HasSubstr("held back by an I/O limit"));
 }
 
+// Drivers without statistics do not tell when a request was issued.
+TEST(ExplainDisk, WithoutTheTimeOfItsIssueWhatWasQueueIsAGuess) {
+  TraceBuilder t;
+  t.runs(0, 7).at(10'000).cpu(0).switch_to(0, kDiskWait);
+  t.at(50'000).caused_waking(7, KF_CTX_HARDIRQ, KF_CAUSE_BLOCK, kVda, {12'000, 0});
+  const Explained e = explain(t, 7, 10'000, 50'000, 100'000);
+  EXPECT_EQ(e.sum(Category::kDiskService), 38'000u);
+  EXPECT_EQ(e.sum(Quality::kInferred), 38'000u);
+  EXPECT_EQ(e.sum(Quality::kExact), 2'000u);
+}
+
 // ------------------------------------------------------------------------------------------------------ work items
 
 // 7 waits from 10 us to 50 us; kworker 60 runs an item from 40 us on that wakes it; the item was queued at 30 us.
