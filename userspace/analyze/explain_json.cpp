@@ -158,6 +158,7 @@ std::string explain_json(const ExplainedOperation& e) {
   const model::LossIndex& losses = e.timeline().losses();
   out["loss"] = {{"events", losses.events()},
                  {"blind_ns", losses.blind_ns(e.explanation.begin_ns, e.explanation.end_ns)},
+                 {"capped", e.timeline().capped().any_in(e.explanation.begin_ns, e.explanation.end_ns)},
                  {"window_begin_ns", e.timeline().begin_ns()},
                  {"window_end_ns", e.timeline().end_ns()}};
   out["chains"] = {{"deepest", e.explanation.deepest},

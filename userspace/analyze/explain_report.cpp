@@ -135,16 +135,24 @@ Tree evidence_of(const ExplainedOperation& e) {
   return tree;
 }
 
+std::string losses_text(const ExplainedOperation& e) {
+  const std::uint64_t begin_ns = e.explanation.begin_ns, end_ns = e.explanation.end_ns;
+  const std::uint64_t blind_ns = e.timeline().losses().blind_ns(begin_ns, end_ns);
+  const bool capped = e.timeline().capped().any_in(begin_ns, end_ns);
+  if (blind_ns == 0 && !capped) return "; no events are missing in this time";
+  std::string text;
+  if (blind_ns != 0) text = fmt::format("; events of a CPU are missing in {} of this time", duration_text(blind_ns));
+  if (capped) text += "; some block or signal events are missing (capped)";
+  return text;
+}
+
 std::string quality_text(const ExplainedOperation& e) {
   std::string text;
   for (const Quality quality : {Quality::kExact, Quality::kInferred, Quality::kUnknown}) {
     const std::uint64_t ns = e.blame.by_quality[static_cast<std::size_t>(quality)];
     text += fmt::format("{}{} {}", text.empty() ? "" : ", ", quality_name(quality), percent_text(ns, length_of(e)));
   }
-  const model::LossIndex& losses = e.timeline().losses();
-  const std::uint64_t blind_ns = losses.blind_ns(e.explanation.begin_ns, e.explanation.end_ns);
-  text += blind_ns == 0 ? "; no events are missing in this time"
-                        : fmt::format("; events of a CPU are missing in {} of this time", duration_text(blind_ns));
+  text += losses_text(e);
   if (e.explanation.begin_ns < e.timeline().begin_ns() || e.explanation.end_ns > e.timeline().end_ns())
     text += "; a part lies outside the recorded window";
   if (e.explanation.false_wakeups != 0) text += fmt::format("; {} false wakeups", e.explanation.false_wakeups);
