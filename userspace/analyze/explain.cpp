@@ -82,6 +82,7 @@ class Walk {
   Explanation& out_;
   std::vector<Item> todo_;
   Item at_;
+  std::uint32_t judged_ = kNone;  // Hop::judged of the wait that is being explained
 };
 
 void Walk::leaf(std::uint64_t begin_ns, std::uint64_t end_ns, Category category, Who who, Quality quality,
@@ -226,6 +227,7 @@ void Walk::stopped(const Piece& piece, Quality quality) {
 
 void Walk::blocked(const Piece& piece, Quality quality) {
   const WaitEnd end = judge_.judge(at_.thread, piece.index);
+  judged_ = end.interval;
   ended(piece, end, worse(quality, end.quality));
 }
 
@@ -366,6 +368,7 @@ bool Walk::on_chain(ThreadId id) const {
 
 std::uint32_t Walk::add_hop(std::uint32_t interval, ThreadId next) {
   out_.hops.push_back({at_.hop, at_.thread, interval, next});
+  if (interval != kNone) out_.hops.back().judged = judged_;
   return static_cast<std::uint32_t>(out_.hops.size() - 1);
 }
 

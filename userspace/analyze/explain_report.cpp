@@ -126,8 +126,8 @@ Tree evidence_of(const ExplainedOperation& e) {
     const std::string where = blocked.call() == kNone ? "" : " in " + model::wait_object(e.trace, thread, blocked);
     std::string text = fmt::format("{} blocks{}{}{}", model::thread_label(e.timeline(), hop.thread, blocked.begin_ns),
                                    where, wait_place_text(e, hop), callers_text(e, hop));
-    if (blocked.wake != kNone) {
-      const model::Wake& wake = e.timeline().wake(blocked.wake);
+    if (const std::uint32_t woken = thread.intervals[hop.judged].wake; woken != kNone) {
+      const model::Wake& wake = e.timeline().wake(woken);
       text += fmt::format(", woken at {} by {}", offset_text(e, wake.ts_ns), waker_text(e, wake));
     }
     tree.lines.push_back({0, offset_text(e, blocked.begin_ns), text});

@@ -44,8 +44,14 @@ WaitEnd unknown(ThreadId id) { return leaf(Category::kUnknown, {Who::Kind::kThre
 }  // namespace
 
 WaitEnd WaitJudge::judge(ThreadId id, std::uint32_t first) {
+  const std::uint32_t last = last_of_same_wait(id, first);
+  WaitEnd end = judge_one(id, last);
+  end.interval = last;
+  return end;
+}
+
+WaitEnd WaitJudge::judge_one(ThreadId id, std::uint32_t index) const {
   const Thread& thread = timeline_.thread(id);
-  const std::uint32_t index = last_of_same_wait(id, first);
   const Interval& blocked = thread.intervals[index];
   if (blocked.wake == kNone) return not_woken(id, index);
   const Wake& wake = timeline_.wake(blocked.wake);
@@ -87,7 +93,8 @@ WaitEnd WaitJudge::by_interrupt(ThreadId id, std::uint32_t index, const Wake& wa
   const bool idle_kworker =
       thread.intervals[index].detail == KF_ST_IDLE && thread.name_at(wake.ts_ns).starts_with("kworker/");
   if (wake.cause == CauseKind::kTimer && !idle_kworker) {
-    // A futex that somebody else has woken returns 0: note and result disagree.
+    // A futex that somebody else has woken returns 0: note and result disagree. And a timer that is of no kind which
+    // processes set need not be the sleeper's own: drivers wake by theirs.
     const std::uint32_t call = thread.intervals[index].call();
     const bool disagree = call < thread.calls.size() && thread.calls[call].returned() && thread.calls[call].ret == 0 &&
                           model::wait_kind(thread, thread.intervals[index]) == WaitKind::kFutex;

@@ -326,6 +326,21 @@ TEST(ExplainFalseWakeups, WhoCalledSomethingInBetweenHadWhatItWanted) {
   EXPECT_EQ(explain(t, 7, 10'000, 50'000, 100'000, all_calls()).sum(Category::kCpuUser, 9), 10'000u);
 }
 
+// What ended the wait is told of the whole, also where its longer part was ended by a false wakeup.
+TEST(ExplainFalseWakeups, EvidenceNamesWhoEndedTheWait) {
+  const SwitchSpec wait{.state = KF_ST_SLEEP, .call = "pause", .enter_ns = 9'000};
+  TraceBuilder t;
+  t.runs(0, 7).runs(1, 8).runs(2, 9).named(8, "waker").named(9, "prodder").at(10'000).cpu(0).switch_to(0, wait);
+  t.at(40'000).cpu(2).waking(7).signal(7, 12, 7).wakeup(7, 0).cpu(0).switch_to(7).at(41'000).switch_to(0, wait);
+  t.at(50'000).cpu(1).waking(7).signal(7, 10, 7).wakeup(7, 0).cpu(0).switch_to(7);
+  const Explained e = explain(t, 7, 10'000, 50'000, 100'000);
+  EXPECT_EQ(e.explanation.false_wakeups, 1u);
+  const std::string text = e.text();
+  EXPECT_THAT(text, testing::HasSubstr("woken at +40 us by waker")) << text;
+  EXPECT_THAT(text, testing::HasSubstr("pause (signal SIGUSR1)"));
+  EXPECT_THAT(text, testing::Not(testing::HasSubstr("prodder")));
+}
+
 TEST(ExplainTimers, AFutexThatReturnsWokenWasNotEndedByItsTimer) {
   TraceBuilder t;
   t.runs(0, 7).at(10'000).cpu(0);
