@@ -89,10 +89,12 @@ json leaf_json(const ExplainedOperation& e, const BlameLine& line) {
 json frames_json(const model::ResolvedStack& stack) {
   json frames = json::array();
   for (const model::Frame& frame : stack.frames) {
-    json one{{"text", model::frame_text(frame)}, {"module", frame.module}, {"offset", frame.module_offset}};
+    json one{{"text", model::frame_text(frame)},
+             {"module", escape_for_terminal(frame.module)},
+             {"offset", frame.module_offset}};
     if (frame.address != 0) one["address"] = frame.address;  // none of its own: inlined
-    if (!frame.function.empty()) one["function"] = frame.function;
-    if (!frame.file.empty()) one.update({{"file", frame.file}, {"line", frame.line}});
+    if (!frame.function.empty()) one["function"] = escape_for_terminal(frame.function);
+    if (!frame.file.empty()) one.update({{"file", escape_for_terminal(frame.file)}, {"line", frame.line}});
     frames.push_back(std::move(one));
   }
   return {{"frames", frames}, {"truncated", stack.truncated}};
