@@ -5,6 +5,13 @@
 //
 // Input is untrusted: any sequence of events ends in a Timeline whose invariants hold; what does not fit is counted and
 // the stretch it makes doubtful becomes kUnknown.
+//
+// The members are in four files: timeline_builder.cpp takes events in, watches who has each CPU and doubts what is hidden
+// (on(), switch_off_until(), observe_current() to cpu_state(), doubt_hidden_threads(), doubt_unlisted_threads());
+// state_rules.cpp has the states of threads and their lives (switch_out(), switch_in(), wake() to end_life(), alive() to
+// keep()); handoff_rules.cpp what stands behind a wait (note_cause() to name_stoppers(), on() of requests, work items,
+// signals, locks, quotas and interrupts); base_replay.cpp what is known from before the window and from the dump's
+// snapshot (replay_base_until() to compare_switches()).
 #pragma once
 
 #include <array>

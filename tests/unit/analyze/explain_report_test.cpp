@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 
 #include "analyze/explain_analysis.hpp"
-#include "analyze/registry.hpp"
 #include "analyze/timeline_check.hpp"
 #include "support/worked_example.hpp"
 
@@ -228,13 +227,6 @@ TEST(ExplainChoice, IntervalOutsideTheWindowIsUnknownNotWrong) {
   options.choice = {.tid = W::T, .from_ns = W::us(50000), .to_ns = W::us(60000), .op = {}};
   const auto json = nlohmann::json::parse(explained(options).json);
   EXPECT_EQ(json["quality"]["unknown_ns"], 10'000'000);
-}
-
-TEST(AnalysisRegistry, EveryAnalysisAnswers) {
-  for (const analyze::Analysis& analysis : analyze::analyses()) {
-    EXPECT_TRUE(analysis.run(worked_trace(), {}).has_value()) << analysis.name;
-    EXPECT_FALSE(analysis.answers.empty());
-  }
 }
 
 TEST(TimelineCheck, HoldsForTheWorkedExample) {
