@@ -217,8 +217,8 @@ class ChunkBuilder {
   ChunkBuilder& signal(kf_u32 target, kf_u32 number, kf_u32 target_tgid) {
     return generic(KF_GEN_SIGNAL, target | KF_SIGNAL_GROUP, {number | kf_u64{target_tgid} << 32});
   }
-  ChunkBuilder& lock_wait(kf_u32 owner, kf_u64 lock) {
-    return generic(KF_GEN_LOCK_WAIT, owner | KF_LOCK_MUTEX << 22, {lock});
+  ChunkBuilder& lock_wait(kf_u32 owner, kf_u64 lock, kf_u32 kind = KF_LOCK_MUTEX) {
+    return generic(KF_GEN_LOCK_WAIT, owner | kind << 22, {lock});
   }
   ChunkBuilder& interrupts(Nanos since, Nanos spent, kf_u32 count, kf_u32 cause = KF_CAUSE_SOFTIRQ, kf_u32 detail = 3) {
     return generic(KF_GEN_INTERRUPTS, cause | detail << 4,

@@ -264,7 +264,7 @@ std::uint32_t TraceBuilder::current(std::uint16_t cpu) const {
 }
 
 model::Timeline TraceBuilder::timeline(std::uint64_t begin_ns, std::uint64_t end_ns) const {
-  model::TraceFacts facts{begin_ns, end_ns, base_tasks_, base_lanes_, tasks_, {}};
+  model::TraceFacts facts{begin_ns, end_ns, base_tasks_, base_lanes_, tasks_, losses_};
   model::TimelineBuilder builder(facts);
   for (const model::BlockRequest& request : requests_) builder.add(request);
   auto caused = caused_.begin();

@@ -102,6 +102,7 @@ class TraceBuilder {
   std::vector<Event>& events() { return events_; }
   std::vector<kf_base_task>& base_tasks() { return base_tasks_; }
   std::vector<kf_base_lane>& base_lanes() { return base_lanes_; }
+  std::vector<kf_loss>& losses() { return losses_; }
   model::Timeline timeline(std::uint64_t begin_ns, std::uint64_t end_ns) const;
 
  private:
@@ -128,6 +129,7 @@ class TraceBuilder {
   std::vector<kf_base_task> base_tasks_;
   std::vector<kf_base_lane> base_lanes_;
   std::vector<kf_task> tasks_;
+  std::vector<kf_loss> losses_;
 };
 
 kf_sys call_named(const char* name, const std::array<std::uint64_t, 4>& args = {});

@@ -53,7 +53,7 @@ class Walk {
 
   void visit(const Piece& piece);
   void running(const Piece& piece, Quality quality);
-  void computing(const Piece& piece, std::uint16_t cpu, Quality quality);
+  void computing(const Piece& piece, std::uint16_t cpu, Category outside, Quality quality);
   void runnable(const Piece& piece, Quality quality);
   void queued(const model::QueuePiece& queue, Quality quality);
   void blocked(const Piece& piece, Quality quality);
@@ -82,6 +82,7 @@ class Walk {
   Explanation& out_;
   std::vector<Item> todo_;
   Item at_;
+  std::uint32_t judged_ = kNone;  // Hop::judged of the wait that is being explained
 };
 
 void Walk::leaf(std::uint64_t begin_ns, std::uint64_t end_ns, Category category, Who who, Quality quality,
@@ -133,20 +134,25 @@ void Walk::but_interrupts(std::uint64_t begin_ns, std::uint64_t end_ns, std::uin
   if (begin_ns < end_ns) rest(begin_ns, end_ns);
 }
 
-// Split by interrupts and the system calls it was in.
+// Split by interrupts and the system calls it was in. Of either some may be missing where events of the CPU are; the
+// whole stretch on the CPU decides, for how it is explained must not depend on the part that is asked for.
 void Walk::running(const Piece& piece, Quality quality) {
   const Thread& thread = timeline_.thread(at_.thread);
-  const std::uint16_t cpu = thread.intervals[piece.index].cpu;
+  const Interval& interval = thread.intervals[piece.index];
+  const std::uint16_t cpu = interval.cpu;
+  const bool lossy =
+      timeline_.losses().any_in(cpu, interval.begin_ns, timeline_.interval_end_ns(thread, piece.index));
+  const Category outside = trace_.has_all_calls(thread) && !lossy ? Category::kCpuUser : Category::kCpu;
+  if (lossy) quality = worse(quality, Quality::kInferred);
   const auto by_calls = [&](std::uint64_t begin_ns, std::uint64_t end_ns) {
-    computing({begin_ns, end_ns, piece.state, piece.index}, cpu, quality);
+    computing({begin_ns, end_ns, piece.state, piece.index}, cpu, outside, quality);
   };
   if (is_softirqd(thread, piece.begin_ns)) return by_calls(piece.begin_ns, piece.end_ns);  // softirqs are its work
   but_interrupts(piece.begin_ns, piece.end_ns, cpu, quality, by_calls);
 }
 
-void Walk::computing(const Piece& piece, std::uint16_t cpu, Quality quality) {
+void Walk::computing(const Piece& piece, std::uint16_t cpu, Category outside, Quality quality) {
   const Thread& thread = timeline_.thread(at_.thread);
-  const Category outside = trace_.has_all_calls(thread) ? Category::kCpuUser : Category::kCpu;
   auto upcoming = std::upper_bound(thread.calls.begin(), thread.calls.end(), piece.begin_ns,
                                    [](std::uint64_t t, const model::Call& call) { return t < call.begin_ns; });
   for (std::uint64_t at_ns = piece.begin_ns; at_ns < piece.end_ns;) {
@@ -221,6 +227,7 @@ void Walk::stopped(const Piece& piece, Quality quality) {
 
 void Walk::blocked(const Piece& piece, Quality quality) {
   const WaitEnd end = judge_.judge(at_.thread, piece.index);
+  judged_ = end.interval;
   ended(piece, end, worse(quality, end.quality));
 }
 
@@ -262,8 +269,10 @@ void Walk::disk(const Piece& piece, const WaitEnd& end, Quality quality) {
   out_.hops[hop].request = end.request;
   const std::uint32_t op = request.op;
   before_submit({piece.begin_ns, queued_ns, piece.state, piece.index}, end, quality, hop);
-  leaf(queued_ns, issued_ns, Category::kDiskQueue, end.who, quality, hop, model::kNoCpu, op);
-  leaf(issued_ns, completed_ns, Category::kDiskService, end.who, quality, hop, model::kNoCpu, op);
+  const bool guessed = request.issue_guessed || request.issued_ns == 0;  // what of it was queue, what service
+  const Quality known = guessed ? worse(quality, Quality::kInferred) : quality;
+  leaf(queued_ns, issued_ns, Category::kDiskQueue, end.who, known, hop, model::kNoCpu, op);
+  leaf(issued_ns, completed_ns, Category::kDiskService, end.who, known, hop, model::kNoCpu, op);
   leaf(completed_ns, piece.end_ns, Category::kDiskCompletion, end.who, quality, hop, model::kNoCpu, op);
 }
 
@@ -359,6 +368,7 @@ bool Walk::on_chain(ThreadId id) const {
 
 std::uint32_t Walk::add_hop(std::uint32_t interval, ThreadId next) {
   out_.hops.push_back({at_.hop, at_.thread, interval, next});
+  if (interval != kNone) out_.hops.back().judged = judged_;
   return static_cast<std::uint32_t>(out_.hops.size() - 1);
 }
 

@@ -81,6 +81,7 @@ struct Hop {
   model::ThreadId next = model::kNoThread;  // followed on; kNoThread: the chain ends here
   std::uint32_t request = model::kNone;     // in Timeline::block_requests(): what the wait ended with
   std::uint32_t work = model::kNone;        // in Timeline::works(): the work item that ended it
+  std::uint32_t judged = model::kNone;      // the interval whose waking ended the wait: `interval` or a later part of it
 };
 
 struct Explanation {

@@ -74,11 +74,14 @@ Report together_report(const model::Trace& trace, const std::vector<Operation>& 
     const Explanation explanation = explain(trace, op.thread, op.begin_ns, op.end_ns);
     const Blame blame = sum_up(trace, explanation);
     const ExplainedOperation e{trace, op, explanation, blame};
-    for (const BlameLine& line : blame.lines) {
-      Sum& sum = sums[fmt::format("{}: {}", category_text(line.category), who_text(e, line.who))];
-      sum.ns += line.ns;
+    std::map<std::string, std::uint64_t> of_this_one;  // several lines can have one text
+    for (const BlameLine& line : blame.lines)
+      of_this_one[fmt::format("{}: {}", category_text(line.category), who_text(e, line.who))] += line.ns;
+    for (const auto& [what, ns] : of_this_one) {
+      Sum& sum = sums[what];
+      sum.ns += ns;
       ++sum.operations;
-      sum.longest_ns = std::max(sum.longest_ns, line.ns);
+      sum.longest_ns = std::max(sum.longest_ns, ns);
     }
     total_ns += explanation.length_ns();
   }

@@ -63,7 +63,7 @@ std::string how_text(const ExplainedOperation& e, const Hop& hop) {
   const model::Interval& blocked = thread.intervals[hop.interval];
   if (hop.request != kNone) return request_text(e.timeline().block_requests()[hop.request]);
   if (hop.work != kNone) return "work item " + function_text(e, e.timeline().works()[hop.work].function);
-  if (std::string text = by_wake(e, thread, blocked); !text.empty()) return text;
+  if (std::string text = by_wake(e, thread, thread.intervals[hop.judged]); !text.empty()) return text;
   const model::IntervalNote* note = thread.note_of(blocked);
   if (!note) return "";
   const bool known = note->other < model::kIdleThread;

@@ -89,10 +89,12 @@ json leaf_json(const ExplainedOperation& e, const BlameLine& line) {
 json frames_json(const model::ResolvedStack& stack) {
   json frames = json::array();
   for (const model::Frame& frame : stack.frames) {
-    json one{{"text", model::frame_text(frame)}, {"module", frame.module}, {"offset", frame.module_offset}};
+    json one{{"text", model::frame_text(frame)},
+             {"module", escape_for_terminal(frame.module)},
+             {"offset", frame.module_offset}};
     if (frame.address != 0) one["address"] = frame.address;  // none of its own: inlined
-    if (!frame.function.empty()) one["function"] = frame.function;
-    if (!frame.file.empty()) one.update({{"file", frame.file}, {"line", frame.line}});
+    if (!frame.function.empty()) one["function"] = escape_for_terminal(frame.function);
+    if (!frame.file.empty()) one.update({{"file", escape_for_terminal(frame.file)}, {"line", frame.line}});
     frames.push_back(std::move(one));
   }
   return {{"frames", frames}, {"truncated", stack.truncated}};
@@ -158,6 +160,7 @@ std::string explain_json(const ExplainedOperation& e) {
   const model::LossIndex& losses = e.timeline().losses();
   out["loss"] = {{"events", losses.events()},
                  {"blind_ns", losses.blind_ns(e.explanation.begin_ns, e.explanation.end_ns)},
+                 {"capped", e.timeline().capped().any_in(e.explanation.begin_ns, e.explanation.end_ns)},
                  {"window_begin_ns", e.timeline().begin_ns()},
                  {"window_end_ns", e.timeline().end_ns()}};
   out["chains"] = {{"deepest", e.explanation.deepest},

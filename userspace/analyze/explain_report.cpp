@@ -126,13 +126,24 @@ Tree evidence_of(const ExplainedOperation& e) {
     const std::string where = blocked.call() == kNone ? "" : " in " + model::wait_object(e.trace, thread, blocked);
     std::string text = fmt::format("{} blocks{}{}{}", model::thread_label(e.timeline(), hop.thread, blocked.begin_ns),
                                    where, wait_place_text(e, hop), callers_text(e, hop));
-    if (blocked.wake != kNone) {
-      const model::Wake& wake = e.timeline().wake(blocked.wake);
+    if (const std::uint32_t woken = thread.intervals[hop.judged].wake; woken != kNone) {
+      const model::Wake& wake = e.timeline().wake(woken);
       text += fmt::format(", woken at {} by {}", offset_text(e, wake.ts_ns), waker_text(e, wake));
     }
     tree.lines.push_back({0, offset_text(e, blocked.begin_ns), text});
   }
   return tree;
+}
+
+std::string losses_text(const ExplainedOperation& e) {
+  const std::uint64_t begin_ns = e.explanation.begin_ns, end_ns = e.explanation.end_ns;
+  const std::uint64_t blind_ns = e.timeline().losses().blind_ns(begin_ns, end_ns);
+  const bool capped = e.timeline().capped().any_in(begin_ns, end_ns);
+  if (blind_ns == 0 && !capped) return "; no events are missing in this time";
+  std::string text;
+  if (blind_ns != 0) text = fmt::format("; events of a CPU are missing in {} of this time", duration_text(blind_ns));
+  if (capped) text += "; some block or signal events are missing (capped)";
+  return text;
 }
 
 std::string quality_text(const ExplainedOperation& e) {
@@ -141,10 +152,7 @@ std::string quality_text(const ExplainedOperation& e) {
     const std::uint64_t ns = e.blame.by_quality[static_cast<std::size_t>(quality)];
     text += fmt::format("{}{} {}", text.empty() ? "" : ", ", quality_name(quality), percent_text(ns, length_of(e)));
   }
-  const model::LossIndex& losses = e.timeline().losses();
-  const std::uint64_t blind_ns = losses.blind_ns(e.explanation.begin_ns, e.explanation.end_ns);
-  text += blind_ns == 0 ? "; no events are missing in this time"
-                        : fmt::format("; events of a CPU are missing in {} of this time", duration_text(blind_ns));
+  text += losses_text(e);
   if (e.explanation.begin_ns < e.timeline().begin_ns() || e.explanation.end_ns > e.timeline().end_ns())
     text += "; a part lies outside the recorded window";
   if (e.explanation.false_wakeups != 0) text += fmt::format("; {} false wakeups", e.explanation.false_wakeups);

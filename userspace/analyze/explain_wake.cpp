@@ -44,8 +44,14 @@ WaitEnd unknown(ThreadId id) { return leaf(Category::kUnknown, {Who::Kind::kThre
 }  // namespace
 
 WaitEnd WaitJudge::judge(ThreadId id, std::uint32_t first) {
+  const std::uint32_t last = last_of_same_wait(id, first);
+  WaitEnd end = judge_one(id, last);
+  end.interval = last;
+  return end;
+}
+
+WaitEnd WaitJudge::judge_one(ThreadId id, std::uint32_t index) const {
   const Thread& thread = timeline_.thread(id);
-  const std::uint32_t index = last_of_same_wait(id, first);
   const Interval& blocked = thread.intervals[index];
   if (blocked.wake == kNone) return not_woken(id, index);
   const Wake& wake = timeline_.wake(blocked.wake);
@@ -87,11 +93,13 @@ WaitEnd WaitJudge::by_interrupt(ThreadId id, std::uint32_t index, const Wake& wa
   const bool idle_kworker =
       thread.intervals[index].detail == KF_ST_IDLE && thread.name_at(wake.ts_ns).starts_with("kworker/");
   if (wake.cause == CauseKind::kTimer && !idle_kworker) {
-    // A futex that somebody else has woken returns 0: note and result disagree.
+    // A futex that somebody else has woken returns 0: note and result disagree. And a timer that is of no kind which
+    // processes set need not be the sleeper's own: drivers wake by theirs.
     const std::uint32_t call = thread.intervals[index].call();
     const bool disagree = call < thread.calls.size() && thread.calls[call].returned() && thread.calls[call].ret == 0 &&
                           model::wait_kind(thread, thread.intervals[index]) == WaitKind::kFutex;
-    return timer(id, index, disagree ? Quality::kInferred : Quality::kExact);
+    const bool own = !(wake.flags & model::kWakeOtherTimer);
+    return timer(id, index, disagree || !own ? Quality::kInferred : Quality::kExact);
   }
   if (wake.cause == CauseKind::kNotNoted) return by_unnoted_interrupt(id, thread.intervals[index], wake);
   return by_noted_interrupt(id, wake);
@@ -150,7 +158,12 @@ WaitEnd WaitJudge::by_softirqd(const Wake& wake, WaitEnd end) const {
 WaitEnd WaitJudge::judge_queuing(const model::WorkRun& work) const {
   const Wake& queued = work.queued;
   if (queued.ts_ns == 0) return leaf(Category::kWorkqueue, {Who::Kind::kKernel, 0}, Quality::kInferred);
-  return queued.ctx == KF_CTX_TASK ? by_task(work.worker, queued) : by_noted_interrupt(work.worker, queued);
+  if (queued.ctx != KF_CTX_TASK) return by_noted_interrupt(work.worker, queued);
+  WaitEnd end = by_task(work.worker, queued);
+  // Queued by another work item: its kworker is followed as a thread. Going from item to item would be unbounded, for
+  // one may queue the next forever, and nothing on that way shows a circle.
+  if (end.kind == WaitEnd::Kind::kWork) end.kind = WaitEnd::Kind::kThread;
+  return end;
 }
 
 WaitEnd WaitJudge::by_unnoted_interrupt(ThreadId id, const Interval& blocked, const Wake& wake) const {

@@ -30,6 +30,7 @@ struct WaitEnd {
   std::uint64_t deadline_ns = 0;
   std::uint32_t request = model::kNone;
   std::uint32_t work = model::kNone;
+  std::uint32_t interval = model::kNone;  // that was judged: behind false wakeups the last one of the same wait
 };
 
 class WaitJudge {
@@ -46,6 +47,7 @@ class WaitJudge {
   std::uint32_t next_part_of_wait(const model::Thread& thread, std::uint32_t interval) const;
   bool slept_to_the_end(const model::Thread& thread, std::uint32_t interval) const;
   bool timed_out(const model::Thread& thread, std::uint32_t interval) const;
+  WaitEnd judge_one(model::ThreadId id, std::uint32_t interval) const;
   WaitEnd not_woken(model::ThreadId id, std::uint32_t interval) const;
   WaitEnd by_task(model::ThreadId id, const model::Wake& wake) const;
   WaitEnd by_interrupt(model::ThreadId id, std::uint32_t interval, const model::Wake& wake, bool timeout) const;

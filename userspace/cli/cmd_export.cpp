@@ -22,15 +22,14 @@ namespace {
 namespace fs = std::filesystem;
 using exports::Exporter;
 
-// Without an explanation the rest of the export is as good: says why there is none.
-exports::ExplainedOperation explained(const model::Trace& trace, const ExportOptions& options, bool& failed) {
+// Without an explanation that was not asked for the rest of the export is as good: says why there is none.
+Result<exports::ExplainedOperation> explained(const model::Trace& trace, const ExportOptions& options) {
   analyze::OperationChoice choice;
   if (options.op) choice.op = *options.op;
   auto spans = explained_spans(trace, choice);
-  if (spans) return *std::move(spans);
-  failed = options.op.has_value();
-  say(failed ? spans.error().what : fmt::format("nothing is explained in the export: {}", spans.error().what));
-  return {};
+  if (spans || options.op) return spans;
+  say(fmt::format("nothing is explained in the export: {}", spans.error().what));
+  return exports::ExplainedOperation{};
 }
 
 void warn_of_damage(const Dump& dump, const std::string& path) {
@@ -99,9 +98,11 @@ int cmd_export(const ExportOptions& options) {
   if (!trace) return fail(trace.error());
   warn_of_damage(*trace->dump(), options.path);
   exports::ExportOptions content;
-  bool failed = false;
-  if (options.explain) content.explained = explained(*trace, options, failed);
-  if (failed) return kExitUsage;
+  if (options.explain) {
+    auto spans = explained(*trace, options);
+    if (!spans) return fail(spans.error());
+    content.explained = *std::move(spans);
+  }
   if (options.out == "-") return to_standard_output(*trace, exporter, content);
   const fs::path path = target_path(options, exporter);
   if (const auto written = to_file(*trace, exporter, content, path, options.force); !written)

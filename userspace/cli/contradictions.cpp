@@ -2,6 +2,7 @@
 #include "cli/contradictions.hpp"
 
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace kflight::cli {
@@ -38,6 +39,21 @@ Result<> check_options(const ExportOptions& o) {
 Result<> check_options(const EventsOptions& o) {
   if (o.jsonl && o.stacks)
     return Error{Errc::kUsage, "--stacks prints frames as text; JSON lines have the stacks' ids, leave one out"};
+  return {};
+}
+
+Result<> check_options(const ExplainOptions& o) {
+  const auto usage = [](std::string_view what) { return Error{Errc::kUsage, std::string(what)}; };
+  const bool one_chosen = o.op || o.tid || o.from || o.to;
+  if (o.list && o.all_slow) return usage("--list names the operations that --all-slow adds up; leave one out");
+  if ((o.list || o.all_slow) && one_chosen)
+    return usage(
+        "--list and --all-slow are about all slow operations, --op and --tid with --from and --to about one; leave out "
+        "either");
+  if (o.op && o.tid) return usage("--op and --tid each say what to explain; leave one out");
+  if (o.op && (o.from || o.to)) return usage("--from and --to are times of one thread; leave out --op and add --tid");
+  if (o.folded && (o.list || o.all_slow || o.json))
+    return usage("--folded prints the stacks of one operation and nothing else; leave out --list, --all-slow and --json");
   return {};
 }
 

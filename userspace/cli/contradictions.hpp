@@ -12,6 +12,7 @@ namespace kflight::cli {
 Result<> check_options(const RecordOptions& o);
 Result<> check_options(const ExportOptions& o);
 Result<> check_options(const EventsOptions& o);
+Result<> check_options(const ExplainOptions& o);
 
 // The other commands have no options that exclude each other.
 template <class Options>

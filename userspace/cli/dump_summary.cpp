@@ -173,7 +173,7 @@ class Summary {
       report_.fact(i == 0 ? "losses" : "", "{} to {}  {}", clock_.relative(holes[i].from_ns),
                    clock_.relative(holes[i].to_ns), holes[i].what);
     if (holes.size() > kLossesShown)
-      report_.fact("", "... {} more: kflight events --kind loss", format_count(holes.size() - kLossesShown));
+      report_.fact("", "... {} more: kflight info --json", format_count(holes.size() - kLossesShown));
     for (const std::string& way : losses_text(meta_.losses)) report_.fact("", "since the start: {}", way);
   }
 
@@ -320,7 +320,10 @@ std::string summary_as_json(const Dump& dump, const std::string& path) {
   const Cause& cause = dump.meta().cause;
   if (cause.has_call) json["call"] = dump::describe_call(cause.nr, cause.abi, cause.args);
   if (cause.has_call && !cause.call_in_flight) json["result"] = dump::describe_result(cause.nr, cause.ret);
-  if (const Json meta = Json::parse(dump.meta_json(), nullptr, false); meta.is_object()) json.update(meta);
+  // What the file says of itself comes last: it does not replace what reading it has found.
+  if (const Json meta = Json::parse(dump.meta_json(), nullptr, false); meta.is_object())
+    for (const auto& [key, value] : meta.items())
+      if (!json.contains(key)) json[key] = value;
   return json.dump(2, ' ', true, Json::error_handler_t::replace) + "\n";
 }
 

@@ -151,8 +151,8 @@ class Details {
     if (e.ctx != KF_CTX_TASK) put(out_, ", from {}", dump::context_name(e.ctx));
   }
   void operator()(const LockWaitEvent& e) const {
-    static constexpr std::string_view kLocks[] = {"lock", "mutex", "rt_mutex", "lock"};
-    put(out_, "waits for {} {:#x}", kLocks[e.lock_kind & 3], e.lock);
+    static constexpr std::string_view kLocks[] = {"lock", "mutex", "rt_mutex", "rwsem", "mmap_lock"};
+    put(out_, "waits for {} {:#x}", word(kLocks, e.lock_kind), e.lock);
     if (e.owner_tid == 0) return;
     out_ += " held by ";
     names_.append(out_, e.owner_tid);

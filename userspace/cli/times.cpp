@@ -129,7 +129,11 @@ Result<std::uint64_t> DumpClock::resolve(const TimePoint& point) const {
     case TimePoint::Kind::kWallClock:
       return point.ns > offset ? point.ns - offset : 0;
     case TimePoint::Kind::kTimeOfDay: {
-      const std::uint64_t wall_ns = local_midnight_ns(end_ns_ + offset) + point.ns;
+      constexpr std::uint64_t kHalfDayNs = 12 * 3600 * kSecondNs;
+      const std::uint64_t midnight_ns = local_midnight_ns(end_ns_ + offset);
+      std::uint64_t wall_ns = midnight_ns + point.ns;
+      // 23:59:58 when the window ends at 00:00:05 is the evening before; a little behind the end is just that.
+      if (wall_ns > end_ns_ + offset + kHalfDayNs) wall_ns = local_midnight_ns(midnight_ns - 1) + point.ns;
       return wall_ns > offset ? wall_ns - offset : 0;
     }
   }

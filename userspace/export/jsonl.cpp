@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/escape.hpp"
 #include "dump/code_names.hpp"
 #include "export/buffered_output.hpp"
 #include "export/event_json.hpp"
@@ -29,17 +30,17 @@ std::string header_json(const model::Trace& trace) {
   const Timeline& timeline = trace.timeline();
   nlohmann::ordered_json out{{"kind", "dump"},
                              {"version", kFormatVersion},
-                             {"kflight", meta.config.kflight_version},
-                             {"host", meta.host.hostname},
-                             {"kernel", meta.host.kernel_release},
-                             {"machine", meta.host.machine},
+                             {"kflight", escape_for_terminal(meta.config.kflight_version)},
+                             {"host", escape_for_terminal(meta.host.hostname)},
+                             {"kernel", escape_for_terminal(meta.host.kernel_release)},
+                             {"machine", escape_for_terminal(meta.host.machine)},
                              {"window_begin_ns", timeline.begin_ns()},
                              {"window_end_ns", timeline.end_ns()},
                              {"boottime_ns", meta.clocks.boottime},
                              {"monotonic_ns", meta.clocks.monotonic},
                              {"realtime_ns", meta.clocks.realtime},
                              {"events_lost", timeline.losses().events()},
-                             {"trigger", meta.cause.trigger}};
+                             {"trigger", escape_for_terminal(meta.cause.trigger)}};
   if (trace.dump()) {
     out["complete"] = trace.dump()->complete();
     out["damaged_parts"] = trace.dump()->damage().size();

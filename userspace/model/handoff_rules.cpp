@@ -4,6 +4,7 @@
 // kworkers, signals, locks of the kernel, CPU quotas. Their events only add to what wakings and switches say; without
 // them a Timeline has the same states, but for the end of a throttled stretch.
 #include <algorithm>
+#include <set>
 
 #include "model/timeline_builder.hpp"
 #include "model/wake_cause.hpp"
@@ -55,6 +56,7 @@ void TimelineBuilder::note_cause(Wake& wake, std::uint8_t cause, std::uint32_t d
   constexpr std::uint32_t kMonotonic = 1, kBoottime = 7;  // clock ids of clock_gettime(2)
   const std::uint32_t timer = detail & 15, clock = detail >> 4;
   const bool asked_for = timer >= KF_TIMER_SLEEP && timer <= KF_TIMER_ITIMER;  // by a process, for that time
+  if (!asked_for) wake.flags |= kWakeOtherTimer;
   wake.cause_ref = kNone;
   if (cause != KF_CAUSE_HRTIMER || !asked_for || args[0] == 0 || (clock != kMonotonic && clock != kBoottime)) return;
   const std::uint64_t due_ns = clock == kMonotonic ? boottime(args[0], wake.ts_ns) : std::min(args[0], wake.ts_ns);
@@ -87,6 +89,7 @@ void TimelineBuilder::note_block_cause(Wake& wake, std::uint32_t detail, const s
   request.completed_ns = wake.ts_ns;
   request.queued_ns = start_ns;
   request.issued_ns = issued_ns ? issued_ns : start_ns;
+  request.issue_guessed = issued_ns == 0;
   request.dev = dev;
   wake.cause_ref = add(request);
 }
@@ -200,16 +203,19 @@ void TimelineBuilder::remember_wake(ThreadId wakee, const Wake& wake) {
 
 // Processes of threads are known only when all is read.
 void TimelineBuilder::name_stoppers() {
+  std::set<ThreadId> noted;
   for (const auto& [id, begin_ns] : stops_) {
     Thread& thread = threads_[id];
     for (std::size_t i = stop_signals_.size(), tries = 0; i-- > 0 && tries < 1000; ++tries) {
       const StopSignal& stop = stop_signals_[i];
       const bool of_process = stop.to_process && thread.tgid != 0 && thread.tgid == stop.target_tgid;
       if (stop.ts_ns > begin_ns || (stop.target_tid != thread.tid && !of_process)) continue;
-      add_note(thread, {begin_ns, 0, stop.sender, IntervalNote::Kind::kStop, stop.signal});
+      thread.notes.push_back({begin_ns, 0, stop.sender, IntervalNote::Kind::kStop, stop.signal});
+      noted.insert(id);
       break;
     }
   }
+  for (const ThreadId id : noted) std::ranges::stable_sort(threads_[id].notes, {}, &IntervalNote::begin_ns);
 }
 
 // ---------------------------------------------------------------------------------------------- locks and quotas
@@ -240,30 +246,23 @@ void TimelineBuilder::keep_note(ThreadId id, const SwitchEvent& event) {
   if (event.ts_ns - note.begin_ns > kNoteReachNs || interval.state != (quota ? State::kThrottled : State::kBlocked))
     return;
   note.begin_ns = interval.begin_ns;
-  add_note(threads_[id], note);
-  if (quota) throttled_.push_back(id);
-}
-
-void TimelineBuilder::add_note(Thread& thread, const IntervalNote& note) {
-  const auto place =
-      std::upper_bound(thread.notes.begin(), thread.notes.end(), note.begin_ns,
-                       [](std::uint64_t t_ns, const IntervalNote& other) { return t_ns < other.begin_ns; });
-  thread.notes.insert(place, note);
+  threads_[id].notes.push_back(note);  // in order, as a thread's intervals are
+  if (quota) throttled_[note.object].push_back(id);
 }
 
 // Who was throttled is on the queue of its CPU again.
 void TimelineBuilder::on(const RefillEvent& event) {
   observe_current(event);
-  std::erase_if(throttled_, [&](ThreadId id) {
+  const auto of_group = throttled_.extract(event.group);
+  if (of_group.empty()) return;
+  for (const ThreadId id : of_group.mapped()) {
     const Interval& interval = open(id);
-    if (interval.state != State::kThrottled) return true;
-    const IntervalNote* note = threads_[id].note_of(interval);
-    if (!note || note->object != event.group) return false;
+    const IntervalNote* note = interval.state == State::kThrottled ? threads_[id].note_of(interval) : nullptr;
+    if (!note || note->object != event.group) continue;  // it went on without this refill
     const std::uint8_t flags = event.some_wait ? kIntervalInferred : std::uint8_t{0};
     push(id, {event.ts_ns, kNone, kNone, interval.cpu, State::kRunnable,
               static_cast<std::uint8_t>(RunnableWhy::kRefilled), flags, interval.prio});
-    return true;
-  });
+  }
 }
 
 // ---------------------------------------------------------------------------------------------- interrupts

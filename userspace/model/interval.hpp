@@ -85,6 +85,7 @@ enum class CauseKind : std::uint8_t {
 inline constexpr std::uint8_t kWakeLost = 1;    // the waking itself is missing, only its consequence was seen
 inline constexpr std::uint8_t kWakeEarly = 2;   // came while the sleeper was still switching out
 inline constexpr std::uint8_t kWakeMerged = 4;  // one event told of the waking and the enqueue
+inline constexpr std::uint8_t kWakeOtherTimer = 8;  // of CauseKind::kTimer: of none that a process sets for itself
 
 struct Wake {
   std::uint64_t ts_ns = 0;
@@ -150,6 +151,7 @@ struct BlockRequest {
   std::uint32_t work = kNone;  // in Timeline::works(): what its submitter, a kworker, executed
   std::uint8_t op = 0;         // REQ_OP_*
   bool failed = false;
+  bool issue_guessed = false;  // nothing told of the issue: issued_ns is queued_ns
 };
 
 // A work item that a kworker executed, and how it came to be queued.

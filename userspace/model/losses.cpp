@@ -8,33 +8,32 @@ namespace kflight::model {
 void LossIndex::add(const Loss& loss) { losses_.push_back(loss); }
 
 void LossIndex::seal() {
-  std::stable_sort(losses_.begin(), losses_.end(), [](const Loss& a, const Loss& b) { return a.from_ns < b.from_ns; });
-  latest_end_ns_.clear();
-  std::uint64_t latest_ns = 0;
-  for (const Loss& loss : losses_) latest_end_ns_.push_back(latest_ns = std::max(latest_ns, loss.to_ns));
-}
-
-namespace {
-// Calls fn(loss) for those that overlap [a,b], newest first, until it returns true.
-template <class F>
-bool any_overlap(const std::vector<Loss>& losses, const std::vector<std::uint64_t>& latest_end_ns, std::uint64_t a_ns,
-                 std::uint64_t b_ns, F&& fn) {
-  auto it = std::lower_bound(losses.begin(), losses.end(), b_ns,
-                             [](const Loss& loss, std::uint64_t t) { return loss.from_ns < t; });
-  for (auto i = it - losses.begin(); i-- > 0 && latest_end_ns[i] > a_ns;) {
-    if (losses[i].to_ns > a_ns && fn(losses[i])) return true;
+  std::ranges::stable_sort(losses_, {}, &Loss::from_ns);
+  all_.clear();
+  of_cpu_.clear();
+  for (const Loss& loss : losses_) {
+    append(all_, loss);
+    append(of_cpu_[loss.cpu], loss);
   }
-  return false;
 }
-}  // namespace
 
-bool LossIndex::any_in(std::uint64_t a_ns, std::uint64_t b_ns) const noexcept {
-  return any_overlap(losses_, latest_end_ns_, a_ns, b_ns, [](const Loss&) { return true; });
+void LossIndex::append(Holes& holes, const Loss& loss) {
+  holes.push_back({loss.from_ns, holes.empty() ? loss.to_ns : std::max(holes.back().latest_end_ns, loss.to_ns)});
 }
+
+bool LossIndex::overlaps(const Holes& holes, std::uint64_t a_ns, std::uint64_t b_ns) noexcept {
+  const auto behind = std::ranges::lower_bound(holes, b_ns, {}, &Hole::from_ns);
+  return behind != holes.begin() && std::prev(behind)->latest_end_ns > a_ns;
+}
+
+bool LossIndex::any_in(std::uint64_t a_ns, std::uint64_t b_ns) const noexcept { return overlaps(all_, a_ns, b_ns); }
 
 bool LossIndex::any_in(std::uint16_t cpu, std::uint64_t a_ns, std::uint64_t b_ns) const noexcept {
-  return any_overlap(losses_, latest_end_ns_, a_ns, b_ns,
-                     [cpu](const Loss& loss) { return loss.cpu == cpu || loss.cpu == kNoCpu; });
+  const auto in_those_of = [&](std::uint16_t key) {
+    const auto holes = of_cpu_.find(key);
+    return holes != of_cpu_.end() && overlaps(holes->second, a_ns, b_ns);
+  };
+  return in_those_of(cpu) || in_those_of(kNoCpu);
 }
 
 std::uint64_t LossIndex::events() const noexcept {
@@ -45,7 +44,9 @@ std::uint64_t LossIndex::events() const noexcept {
 
 std::uint64_t LossIndex::blind_ns(std::uint64_t a_ns, std::uint64_t b_ns) const noexcept {
   std::uint64_t sum = 0, done_ns = a_ns;
-  for (const Loss& loss : losses_) {
+  const auto first = std::ranges::upper_bound(all_, a_ns, {}, &Hole::latest_end_ns) - all_.begin();
+  for (const Loss& loss : all().subspan(static_cast<std::size_t>(first))) {
+    if (loss.from_ns >= b_ns) break;
     const std::uint64_t from = std::max(loss.from_ns, done_ns), to = std::min(loss.to_ns, b_ns);
     if (from >= to) continue;
     sum += to - from;

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // losses.hpp - when was the recording blind? Stretches in which events of a CPU are missing, for the one question asked
-// of them: could an event that would have ended this interval be among the lost ones? Filled once, then read-only.
+// of them: could an event that would have ended this interval be among the lost ones? One binary search answers, however
+// many there are. Filled once, then read-only.
 #pragma once
 
 #include <cstdint>
 #include <span>
+#include <unordered_map>
 #include <vector>
 
 #include "model/interval.hpp"
@@ -35,8 +37,17 @@ class LossIndex {
   std::uint64_t blind_ns(std::uint64_t a_ns, std::uint64_t b_ns) const noexcept;
 
  private:
-  std::vector<Loss> losses_;                  // by from_ns
-  std::vector<std::uint64_t> latest_end_ns_;  // of losses_[0..i]
+  struct Hole {
+    std::uint64_t from_ns;
+    std::uint64_t latest_end_ns;  // of this one and all before it
+  };
+  using Holes = std::vector<Hole>;  // by from_ns
+  static void append(Holes& holes, const Loss& loss);
+  static bool overlaps(const Holes& holes, std::uint64_t a_ns, std::uint64_t b_ns) noexcept;
+
+  std::vector<Loss> losses_;  // by from_ns
+  Holes all_;                 // of losses_, index by index
+  std::unordered_map<std::uint16_t, Holes> of_cpu_;  // kNoCpu: those of any
 };
 
 }  // namespace kflight::model

@@ -265,9 +265,8 @@ void TimelineBuilder::forget_since_last_switch_out(ThreadId id) {
     Interval& interval = intervals[i];
     if (interval.state == State::kRunning) {
       auto& row = out_.occupancy_[interval.cpu];
-      const auto entry =
-          std::find_if(row.rbegin(), row.rend(), [&](const Occupancy& o) { return o.begin_ns <= interval.begin_ns; });
-      if (entry != row.rend() && entry->thread == id) entry->thread = kNoThread;
+      const auto after = std::ranges::upper_bound(row, interval.begin_ns, {}, &Occupancy::begin_ns);
+      if (after != row.begin() && std::prev(after)->thread == id) std::prev(after)->thread = kNoThread;
     }
     interval.link = kNone;
     interval.state = State::kUnknown;

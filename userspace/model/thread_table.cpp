@@ -6,7 +6,7 @@
 namespace kflight::model {
 
 std::string_view Thread::name_at(std::uint64_t t_ns) const noexcept {
-  auto after = std::find_if(names.begin(), names.end(), [t_ns](const Name& name) { return name.since_ns > t_ns; });
+  auto after = std::ranges::upper_bound(names, t_ns, {}, &Name::since_ns);
   if (after != names.begin()) --after;
   return after == names.end() ? std::string_view{} : after->comm.view();
 }

@@ -151,6 +151,8 @@ class Timeline {
   const std::vector<BlockRequest>& block_requests() const noexcept { return block_requests_; }
   const std::vector<WorkRun>& works() const noexcept { return works_; }
   const LossIndex& losses() const noexcept { return losses_; }
+  // Where only events of requests to disks and of signals are missing: there were more than a CPU may write.
+  const LossIndex& capped() const noexcept { return capped_; }
   const TimelineCounters& counters() const noexcept { return counters_; }
   // An event that would have ended this interval otherwise may be among the lost ones.
   bool may_miss_events(const Thread& thread, std::size_t index) const;
@@ -173,6 +175,7 @@ class Timeline {
   std::vector<BlockRequest> block_requests_;
   std::vector<WorkRun> works_;
   LossIndex losses_;
+  LossIndex capped_;
   TimelineCounters counters_;
 };
 

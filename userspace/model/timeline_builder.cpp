@@ -15,7 +15,8 @@ namespace {
 
 void learn_name(Thread& thread, std::uint64_t since_ns, const Comm& comm) {
   if (!thread.names.empty() && thread.names.back().comm == comm) return;
-  thread.names.push_back({since_ns, comm});
+  const std::uint64_t last_ns = thread.names.empty() ? 0 : thread.names.back().since_ns;
+  thread.names.push_back({std::max(since_ns, last_ns), comm});  // whatever the times in damaged files
 }
 
 }  // namespace
@@ -25,7 +26,10 @@ TimelineBuilder::TimelineBuilder(const TraceFacts& facts) : facts_(facts), base_
   out_.end_ns_ = std::max(facts.window_begin_ns, facts.window_end_ns);
   for (const kf_loss& loss : facts.losses) {
     const auto cpu = loss.lane < kNoCpu ? static_cast<std::uint16_t>(loss.lane) : kNoCpu;
-    if (kf_hides_events(&loss)) out_.losses_.add({loss.from_ns, loss.to_ns, loss.count, cpu});
+    // What a window had no room for is missing in the chunks' numbers as well, so it comes as a LossEvent with its count.
+    const std::uint64_t count = loss.kind == KF_LOSS_WINDOW ? 0 : loss.count;
+    if (kf_hides_events(&loss)) out_.losses_.add({loss.from_ns, loss.to_ns, count, cpu});
+    if (loss.kind == KF_LOSS_CAPPED) out_.capped_.add({loss.from_ns, loss.to_ns, count, cpu});
     if (loss.kind == KF_LOSS_OFFLINE && cpu != kNoCpu) offline_.push_back(loss);
   }
   std::ranges::sort(offline_, std::ranges::greater{}, &kf_loss::to_ns);
@@ -63,6 +67,7 @@ Timeline TimelineBuilder::finish() && {
   name_stoppers();
   doubt_hidden_threads();
   out_.losses_.seal();
+  out_.capped_.seal();
   doubt_unlisted_threads();
   doubt_no_wakes();
   doubt_undecided_sleeps();

@@ -5,6 +5,13 @@
 //
 // Input is untrusted: any sequence of events ends in a Timeline whose invariants hold; what does not fit is counted and
 // the stretch it makes doubtful becomes kUnknown.
+//
+// The members are in four files: timeline_builder.cpp takes events in, watches who has each CPU and doubts what is hidden
+// (on(), switch_off_until(), observe_current() to cpu_state(), doubt_hidden_threads(), doubt_unlisted_threads());
+// state_rules.cpp has the states of threads and their lives (switch_out(), switch_in(), wake() to end_life(), alive() to
+// keep()); handoff_rules.cpp what stands behind a wait (note_cause() to name_stoppers(), on() of requests, work items,
+// signals, locks, quotas and interrupts); base_replay.cpp what is known from before the window and from the dump's
+// snapshot (replay_base_until() to compare_switches()).
 #pragma once
 
 #include <array>
@@ -146,7 +153,6 @@ class TimelineBuilder {
   std::uint64_t boottime(std::uint64_t monotonic_ns, std::uint64_t at_most_ns) const;
   std::uint32_t completed_request(const Wake& wake, std::uint32_t dev, std::uint64_t issued_ns) const;
   void keep_note(ThreadId id, const SwitchEvent& event);
-  static void add_note(Thread& thread, const IntervalNote& note);
   void remember_wake(ThreadId wakee, const Wake& wake);
   void name_signal(const RecentWake& recent, std::uint8_t signal);
   void name_stoppers();
@@ -194,7 +200,7 @@ class TimelineBuilder {
   std::size_t recent_wake_ = 0;
   std::vector<StopSignal> stop_signals_;
   std::vector<std::pair<ThreadId, std::uint64_t>> stops_;  // and when
-  std::vector<ThreadId> throttled_;                        // may be
+  std::unordered_map<std::uint64_t, std::vector<ThreadId>> throttled_;  // by group: who may be
 };
 
 }  // namespace kflight::model

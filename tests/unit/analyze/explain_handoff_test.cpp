@@ -80,6 +80,17 @@ TEST(ExplainDisk, AnIoLimitHeldItBack) {
   EXPECT_THAT(e.text(), testing::HasSubstr("held back by an I/O limit"));
 }
 
+// Drivers without statistics do not tell when a request was issued.
+TEST(ExplainDisk, WithoutTheTimeOfItsIssueWhatWasQueueIsAGuess) {
+  TraceBuilder t;
+  t.runs(0, 7).at(10'000).cpu(0).switch_to(0, kDiskWait);
+  t.at(50'000).caused_waking(7, KF_CTX_HARDIRQ, KF_CAUSE_BLOCK, kVda, {12'000, 0});
+  const Explained e = explain(t, 7, 10'000, 50'000, 100'000);
+  EXPECT_EQ(e.sum(Category::kDiskService), 38'000u);
+  EXPECT_EQ(e.sum(Quality::kInferred), 38'000u);
+  EXPECT_EQ(e.sum(Quality::kExact), 2'000u);
+}
+
 // ------------------------------------------------------------------------------------------------------ work items
 
 // 7 waits from 10 us to 50 us; kworker 60 runs an item from 40 us on that wakes it; the item was queued at 30 us.
@@ -138,6 +149,21 @@ TEST(ExplainWork, NobodySawItQueued) {
   EXPECT_EQ(e.sum(Category::kWorkqueue), 30'000u);
   EXPECT_EQ(e.sum(Category::kCpu, 60), 10'000u);
   EXPECT_EQ(e.sum(Quality::kInferred), 30'000u);
+}
+
+// Only a made-up dump has such a chain; each item took a stack frame once.
+TEST(ExplainWork, AnyNumberOfItemsThatQueueOneAnother) {
+  constexpr std::uint32_t kItems = 200'000;
+  TraceBuilder t;
+  t.runs(0, 7).runs(1, 60).named(60, "kworker/1:1", KF_TASK_KTHREAD);
+  t.at(10'000).cpu(0).switch_to(0, {.state = KF_ST_SLEEP, .call = "io_getevents"}).cpu(1);
+  for (std::uint32_t i = 1; i <= kItems; ++i)
+    t.at(20'000 + i).work(kFunction, 20'000 + i,
+                          {.at_ns = 20'000 + i - 1, .by = 60, .cpu = 1, .cause = KF_CAUSE_WORK, .args = {kFunction, 0}});
+  t.at(400'000).caused_waking(7, KF_CTX_TASK, KF_CAUSE_WORK, 0, {kFunction, 0});
+  const Explained e = explain(t, 7, 10'000, 400'000, 500'000);
+  EXPECT_EQ(e.sum(Category::kCpu, 60), 390'000u - 1);
+  EXPECT_EQ(e.sum(Category::kWorkqueue), 1u);
 }
 
 TEST(ExplainWork, ByATimer) {
@@ -234,6 +260,20 @@ TEST(ExplainQuota, RefillThatDoesNotReachAllCpusIsInferred) {
   EXPECT_EQ(e.sum(Quality::kInferred), 10'000u);
 }
 
+TEST(ExplainQuota, OfManyGroupsEachRefillEndsItsOwn) {
+  TraceBuilder t;
+  t.runs(0, 7).runs(1, 8).runs(2, 0);
+  t.at(10'000).cpu(0).throttle(0xa0).switch_to(9, {.preempt = true, .throttled = true});
+  t.at(12'000).cpu(1).throttle(0xb0).switch_to(5, {.preempt = true, .throttled = true});
+  t.at(20'000).cpu(2).refill(0xa0).at(30'000).refill(0xb0).at(31'000).refill(0xa0);
+  t.at(50'000).cpu(0).switch_to(7, {.preempt = true}).cpu(1).switch_to(8, {.preempt = true});
+  t.at(60'000).cpu(0).throttle(0xb0).switch_to(9, {.preempt = true, .throttled = true});
+  t.at(65'000).cpu(2).refill(0xa0).at(70'000).refill(0xb0).at(80'000).cpu(0).switch_to(7, {.preempt = true});
+  EXPECT_EQ(explain(t, 7, 10'000, 50'000, 100'000).sum(Category::kCpuQuota), 10'000u);
+  EXPECT_EQ(explain(t, 8, 12'000, 50'000, 100'000).sum(Category::kCpuQuota), 18'000u);
+  EXPECT_EQ(explain(t, 7, 60'000, 80'000, 100'000).sum(Category::kCpuQuota), 10'000u) << "of the other group now";
+}
+
 // ------------------------------------------------------------------------------------------------------ the rest
 
 TEST(ExplainSoftirqd, IsAThreadFromItsOwnWakeOn) {
@@ -286,6 +326,21 @@ TEST(ExplainFalseWakeups, WhoCalledSomethingInBetweenHadWhatItWanted) {
   EXPECT_EQ(explain(t, 7, 10'000, 50'000, 100'000, all_calls()).sum(Category::kCpuUser, 9), 10'000u);
 }
 
+// What ended the wait is told of the whole, also where its longer part was ended by a false wakeup.
+TEST(ExplainFalseWakeups, EvidenceNamesWhoEndedTheWait) {
+  const SwitchSpec wait{.state = KF_ST_SLEEP, .call = "pause", .enter_ns = 9'000};
+  TraceBuilder t;
+  t.runs(0, 7).runs(1, 8).runs(2, 9).named(8, "waker").named(9, "prodder").at(10'000).cpu(0).switch_to(0, wait);
+  t.at(40'000).cpu(2).waking(7).signal(7, 12, 7).wakeup(7, 0).cpu(0).switch_to(7).at(41'000).switch_to(0, wait);
+  t.at(50'000).cpu(1).waking(7).signal(7, 10, 7).wakeup(7, 0).cpu(0).switch_to(7);
+  const Explained e = explain(t, 7, 10'000, 50'000, 100'000);
+  EXPECT_EQ(e.explanation.false_wakeups, 1u);
+  const std::string text = e.text();
+  EXPECT_THAT(text, testing::HasSubstr("woken at +40 us by waker")) << text;
+  EXPECT_THAT(text, testing::HasSubstr("pause (signal SIGUSR1)"));
+  EXPECT_THAT(text, testing::Not(testing::HasSubstr("prodder")));
+}
+
 TEST(ExplainTimers, AFutexThatReturnsWokenWasNotEndedByItsTimer) {
   TraceBuilder t;
   t.runs(0, 7).at(10'000).cpu(0);
@@ -303,6 +358,23 @@ TEST(ExplainTimers, AnyTimerSetForATimeCanBeLate) {
     t.at(50'000).caused_waking(7, KF_CTX_HARDIRQ, KF_CAUSE_HRTIMER, timer | kMonotonic << 4, {46'000, 0});
     EXPECT_EQ(explain(t, 7, 10'000, 50'000, 100'000).sum(Category::kTimerOvershoot), 4'000u) << timer;
   }
+}
+
+// A driver that wakes by a timer of its own, for one.
+TEST(ExplainTimers, OneThatNoProcessSetsIsAGuess) {
+  for (const auto& [cause, timer] : {std::pair{KF_CAUSE_HRTIMER, KF_TIMER_OTHER}, {KF_CAUSE_TIMER, KF_TIMER_OTHER},
+                                     {KF_CAUSE_HRTIMER, KF_TIMER_QUOTA}, {KF_CAUSE_TIMER, KF_TIMER_WORK}}) {
+    TraceBuilder t;
+    t.runs(0, 7).at(10'000).cpu(0).switch_to(0, {.state = KF_ST_SLEEP, .call = "read"});
+    t.at(50'000).caused_waking(7, KF_CTX_SOFTIRQ, static_cast<std::uint8_t>(cause), timer);
+    const Explained e = explain(t, 7, 10'000, 50'000, 100'000);
+    EXPECT_EQ(e.sum(Category::kTimer), 40'000u);
+    EXPECT_EQ(e.sum(Quality::kInferred), 40'000u) << timer;
+  }
+  TraceBuilder t;
+  t.runs(0, 7).at(10'000).cpu(0).switch_to(0, {.state = KF_ST_SLEEP, .call = "read"});
+  t.at(50'000).caused_waking(7, KF_CTX_SOFTIRQ, KF_CAUSE_TIMER, KF_TIMER_SLEEP);
+  EXPECT_EQ(explain(t, 7, 10'000, 50'000, 100'000).sum(Quality::kExact), 40'000u);
 }
 
 TEST(ExplainNames, AFutexMovedByARequeue) {

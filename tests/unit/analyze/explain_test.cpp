@@ -273,5 +273,23 @@ TEST(ExplainStates, CpuTimeIsSplitByCalls) {
   EXPECT_EQ(e.leaves[2].category, Category::kCpuUser);
 }
 
+// Calls may be missing from what it did on that CPU, and so may interrupts.
+TEST(ExplainStates, CpuTimeInWhichEventsAreMissingIsNotSaidToBeUsers) {
+  DumpMeta meta;
+  meta.config.syscalls = "all";
+  meta.config.everyone = true;
+  TraceBuilder t;
+  t.runs(0, 7).runs(1, 8).at(5'000).cpu(0).switch_to(0, {.state = KF_ST_SLEEP}).at(10'000);
+  t.waking(7, {.ctx = KF_CTX_HARDIRQ}).wakeup(7, 0).switch_to(7).at(30'000).loss(20'000, 2);
+  t.at(35'000).returns("getppid", 31'000, 1).at(50'000).switch_to(0, {.state = KF_ST_SLEEP});
+  const Explained e = explain(t, 7, 10'000, 50'000, 100'000, meta);
+  EXPECT_EQ(e.sum(Category::kCpu, 7), 36'000u);
+  EXPECT_EQ(e.sum(Category::kCpuSys, 7), 4'000u);
+  EXPECT_EQ(e.sum(Quality::kInferred), 40'000u);
+  const Explained part = explain(t, 7, 40'000, 50'000, 100'000, meta);
+  EXPECT_EQ(part.sum(Category::kCpu, 7), 10'000u) << "a part is explained like the whole";
+  EXPECT_EQ(explain(t, 8, 10'000, 50'000, 100'000, meta).sum(Category::kCpuUser, 8), 40'000u) << "on another CPU";
+}
+
 }  // namespace
 }  // namespace kflight::test

@@ -207,6 +207,27 @@ TEST(CommandLine, Events_Filters) {
   EXPECT_EQ(o.limit, 9u);
 }
 
+TEST(CommandLine, Explain_OptionsThatExcludeEachOther) {
+  for (const std::vector<std::string>& wrong : std::initializer_list<std::vector<std::string>>{
+           {"--list", "--all-slow"},
+           {"--list", "--tid", "7"},
+           {"--list", "--op", "1"},
+           {"--all-slow", "--from", "-1s"},
+           {"--op", "1", "--tid", "7"},
+           {"--op", "1", "--from", "-1s"},
+           {"--op", "1", "--to", "-1s"},
+           {"--folded", "--list"},
+           {"--folded", "--all-slow"},
+           {"--folded", "--json"}}) {
+    std::vector<std::string> words{"explain", "x.kfr"};
+    words.insert(words.end(), wrong.begin(), wrong.end());
+    EXPECT_THAT(error(words), HasSubstr("leave")) << wrong[0] << ' ' << wrong[1];
+  }
+  EXPECT_TRUE(parse({"explain", "x.kfr", "--list", "--json"}));
+  EXPECT_TRUE(parse({"explain", "x.kfr", "--folded", "--tid", "7", "--from", "-2s", "--to", "-1s"}));
+  EXPECT_TRUE(parse({"explain", "x.kfr", "--all-slow", "--rows", "3", "--json"}));
+}
+
 TEST(CommandLine, Export_Options) {
   EXPECT_EQ(options<ExportOptions>({"export", "x.kfr"}).format, "perfetto");
   const auto o = options<ExportOptions>({"export", "x.kfr", "--format", "jsonl", "-o", "-", "--op", "2"});

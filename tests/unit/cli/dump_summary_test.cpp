@@ -6,7 +6,10 @@
 #include <gmock/gmock.h>
 
 #include <nlohmann/json.hpp>
+#include <string_view>
 
+#include "dump/section.hpp"
+#include "dump/section_writer.hpp"
 #include "support/calls.hpp"
 #include "support/dump_builder.hpp"
 
@@ -53,6 +56,12 @@ TEST_F(InfoText, TheCallIsDecoded) {
   EXPECT_THAT(text(), HasSubstr("result     = -1 EIO after 34 ms, from -0.534000000 to -0.500000000\n"));
   EXPECT_THAT(text(), HasSubstr("thread     db:101 of process 100\n"));
   EXPECT_THAT(text(), Not(HasSubstr("WARNING")));
+}
+
+TEST_F(InfoText, OfManyLossesItSaysWhatShowsAll) {
+  for (kf_u64 i = 0; i < 20; ++i) file.losses.push_back({KF_LOSS_RECURSION, 0, 2'000'000'000 + i, 2'000'000'001 + i, 1});
+  EXPECT_THAT(text(), HasSubstr("more: kflight info --json"));
+  EXPECT_EQ(Json::parse(summary_as_json(file.dump(), "x.kfr"))["losses_in_window"].size(), 20u);
 }
 
 TEST_F(InfoText, StacksAreCountedAndSoAreLostOnes) {
@@ -140,6 +149,24 @@ TEST_F(InfoText, JsonHoldsMetadataAndWhatTheFileTells) {
   EXPECT_EQ(info["call"], "fsync(fd=7)");
   EXPECT_EQ(info["result"], "= -1 EIO");
   EXPECT_EQ(info["window_begin_ns"], 1'000'000'000u);
+}
+
+// A file says of itself what it likes; what reading it has found stands.
+TEST_F(InfoText, MetadataDoesNotReplaceWhatTheFileTells) {
+  constexpr std::string_view kMeta = R"({"complete":true,"damage":"none","losses_in_window":7,"mine":1})";
+  MemorySink sink;
+  const kf_dump_header header = dump::make_file_header(DumpBuilder::kCreatedNs);
+  dump::SectionWriter sections(sink, 1);
+  ASSERT_TRUE(sections.write_plain(std::as_bytes(std::span(&header, 1))));
+  ASSERT_TRUE(sections.write_section(KF_SEC_META, std::as_bytes(std::span(kMeta))));
+  const auto bytes = sink.take();
+  const auto cut = Dump::from_bytes(bytes);
+  ASSERT_TRUE(cut) << cut.error().what;
+  const Json info = Json::parse(summary_as_json(*cut, "x.kfr"));
+  EXPECT_EQ(info["complete"], false);
+  EXPECT_TRUE(info["damage"].is_array());
+  EXPECT_TRUE(info["losses_in_window"].is_array());
+  EXPECT_EQ(info["mine"], 1);
 }
 
 }  // namespace

@@ -68,6 +68,16 @@ class EventsOutput : public testing::Test {
   void SetUp() override { file.window(10us, 1s).task(5, "nginx", 1s).task(7, "redis", 1s); }
 };
 
+TEST_F(EventsOutput, EachKindOfLockHasItsName) {
+  for (const kf_u32 kind : {KF_LOCK_MUTEX, KF_LOCK_RT_MUTEX, KF_LOCK_RWSEM, KF_LOCK_MMAP}) cpu.lock_wait(7, 0xa0, kind);
+  file.add(cpu.build());
+  const auto text = as_text();
+  EXPECT_THAT(text.at(0), HasSubstr("waits for mutex 0xa0 held by redis"));
+  EXPECT_THAT(text.at(1), HasSubstr("waits for rt_mutex 0xa0"));
+  EXPECT_THAT(text.at(2), HasSubstr("waits for rwsem 0xa0"));
+  EXPECT_THAT(text.at(3), HasSubstr("waits for mmap_lock 0xa0"));
+}
+
 TEST_F(EventsOutput, Stacks) {
   file.add(cpu.stack(5, KF_STACK_SAMPLE, 0, 0x1234)
                .stack(7, KF_STACK_BLOCK, ~0ull, 0, KF_STACK_LOST_USER)

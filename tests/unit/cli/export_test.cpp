@@ -14,6 +14,7 @@
 namespace kflight::cli {
 namespace {
 
+using test::Nanos;
 using test::read_text;
 using test::TempDir;
 using test::WorkedExample;
@@ -35,6 +36,16 @@ class ExportCommand : public testing::Test {
     const int status = cmd_export(options);
     out = testing::internal::GetCapturedStdout();
     err = testing::internal::GetCapturedStderr();
+    return status;
+  }
+  // What `kflight explain --op` ends with.
+  int explain_status(std::uint64_t op) {
+    ExplainOptions options;
+    options.path = dir.file("x.kfr");
+    options.op = op;
+    testing::internal::CaptureStderr();
+    const int status = cmd_explain(options);
+    testing::internal::GetCapturedStderr();
     return status;
   }
   std::size_t files() const {
@@ -104,9 +115,19 @@ TEST_F(ExportCommand, DamagedDump_IsExportedWithAWarning) {
 }
 
 TEST_F(ExportCommand, WrongOperation_IsAnError) {
-  EXPECT_NE(run({.op = 99}), kExitDone);
+  EXPECT_EQ(run({.op = 99}), explain_status(99));
   EXPECT_THAT(err, HasSubstr("explain"));
   EXPECT_EQ(files(), 1u);
+}
+
+TEST_F(ExportCommand, OperationOfADumpWithoutCalls_IsNoWrongUsage) {
+  test::DumpBuilder file;
+  file.add(test::ChunkBuilder(0, {.start = Nanos(1'000'000)}).at(Nanos(2'000'000)).switch_to(7).build());
+  write_dump("x.kfr", file.window(Nanos(1'000'000), Nanos(9'000'000)).file());
+  EXPECT_EQ(run({.op = 1}), kExitFailed);
+  EXPECT_EQ(explain_status(1), kExitFailed);
+  EXPECT_THAT(err, HasSubstr("no call with a known beginning"));
+  EXPECT_EQ(run({}), kExitDone) << "nothing was asked for";
 }
 
 TEST(ExplainedSpans, AddUpAndTellTheChain) {

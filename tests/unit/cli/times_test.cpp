@@ -47,6 +47,14 @@ TEST_F(Times, PointsOfOtherClocks) {
   EXPECT_EQ(resolve("2023-11-14T22:13:19.000000001"), 4'000'000'001u);
 }
 
+TEST_F(Times, TimeOfDayInAWindowThatCrossedMidnight) {
+  file.meta.clocks.realtime = 1'700'006'402'000'000'000;  // 2023-11-15 00:00:02 UTC, at the window's end
+  EXPECT_EQ(resolve("00:00:01"), 4'000'000'000u);
+  EXPECT_EQ(resolve("00:00"), 3'000'000'000u);
+  EXPECT_EQ(resolve("23:59:58.5"), 1'500'000'000u);
+  EXPECT_EQ(resolve("00:00:03"), 6'000'000'000u) << "a little behind the end is not the day before";
+}
+
 TEST_F(Times, WhatIsNoTime) {
   for (const char* text :
        {"", "2s", "-", "-2", "@", "@x", "25:00", "12:60", "12:3", "12:34:56.", "2023-13-99", "12:34x"}) {

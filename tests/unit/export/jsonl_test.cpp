@@ -49,6 +49,17 @@ TEST(Jsonl, HeaderComesFirstAndTheCountLast) {
   EXPECT_EQ(end["lines"], lines.size());
 }
 
+TEST(Jsonl, HeaderIsSafeToPrint) {
+  DumpMeta meta;
+  meta.host = {.hostname = "b\x1box", .kernel_release = "6\x1b.18", .machine = "x\x1b"};
+  meta.config.kflight_version = "1\x1b";
+  meta.cause.trigger = "syscall:\x1b";
+  TraceBuilder t;
+  const std::string head = lines_of(model::Trace(t.runs(0, 7).timeline(1'000, 2'000), meta)).front();
+  EXPECT_EQ(Json::parse(head)["host"], "b\\x1box");
+  EXPECT_EQ(head.find("u001b"), head.npos) << head;
+}
+
 TEST(Jsonl, EventsAreThoseOfTheEventsCommand) {
   const auto file = sample_dump();
   const model::Trace trace(*Dump::from_bytes(file));

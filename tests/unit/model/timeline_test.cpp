@@ -146,6 +146,17 @@ TEST(TimelineLoss, SleepWithoutAWakeAcrossALossIsUnknown) {
   EXPECT_EQ(timeline.losses().blind_ns(0, 20'000), 5'000u);
 }
 
+// What a window had no room for is a gap in the numbers of chunks as well: the same events must not be counted twice.
+TEST(TimelineLoss, OfTheWindowCountsOnce) {
+  TraceBuilder t = on_cpu0();
+  t.at(30'000).cpu(1).loss(15'000, 3);
+  t.losses().push_back({KF_LOSS_WINDOW, 1, 15'000, 30'000, 3});
+  t.losses().push_back({KF_LOSS_RECURSION, 1, 40'000, 50'000, 2});
+  const Timeline timeline = built(t);
+  EXPECT_EQ(timeline.losses().events(), 5u);
+  EXPECT_TRUE(timeline.losses().any_in(1, 20'000, 21'000));
+}
+
 TEST(TimelineLoss, MissedSwitchShowsAtTheNextEventOfTheCpu) {
   TraceBuilder t = on_cpu0();
   t.waking(9).at(20'000).unseen_switch_to(5).at(30'000).waking(10);
