@@ -230,7 +230,6 @@ Result<> FlightRecorder::Impl::bring_up() {
   const LoadOptions load{.ring_bytes = config.ring_bytes, .open_calls_max = kOpenCallsMax, .names = names};
   KF_TRY_ASSIGN(Loader loaded, Loader::load(wire, std::move(caps), load));
   loader.emplace(std::move(loaded));
-  if (loader->stack_ring() >= 0) stacks.emplace([this] { loader->resend_stacks(); }, config.on_thread_start);
   host = read_host();
   KF_TRY(add_targets(names, {}));  // by number, before the first event
   consumer = std::make_unique<Consumer>(Consumer::Handlers{
@@ -248,13 +247,15 @@ Result<> FlightRecorder::Impl::bring_up() {
       .on_tick = [this] { return on_tick(); },
   });
   KF_TRY(loader->attach());
+  // Not before: its thread gives up privileges. Targets by number are looked at below, with those by name.
+  if (loader->stack_ring() >= 0) stacks.emplace([this] { loader->resend_stacks(); }, config.on_thread_start);
   started_ns = boottime_ns();
   cpu_at_start_ns = process_cpu_ns();
   window->begin_at(started_ns);
   losses.start(started_ns, wire.sample_hz != 0);
   KF_TRY_ASSIGN(const std::vector<kf_task> tasks, loader->snapshot());
   window->add_snapshot(tasks);
-  KF_TRY(add_targets(names, tasks));  // by name
+  KF_TRY(add_targets(names, tasks));  // by name too
   if (stacks) stacks->settle();
   if (triggers->scan_interval() > nanoseconds::zero()) inflight.emplace(*triggers);
   if (window->file() != nullptr) {
