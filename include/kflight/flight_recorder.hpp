@@ -92,8 +92,8 @@ struct FlightRecorderConfig {
   std::function<void(const kf_ctl&)> on_resolved;
   // A target process has exited; `left` remain. tgid 0: ends were missed, and none is left. Same thread, same rule.
   std::function<void(std::uint32_t tgid, std::uint32_t exit_status, std::uint64_t left)> on_target_exit;
-  // The recorder's own thread has just been started, everything is attached, and start() waits for this to return: the
-  // place to give up privileges in that thread.
+  // One of the recorder's own threads has just been started, everything is attached, and no call that needs more than the
+  // steady state is made in it any more: the place to give up privileges in that thread.
   std::function<void()> on_thread_start;
   // About once a second, after the kernel's rings have been emptied: for a watchdog. Same thread, same rule.
   std::function<void()> on_heartbeat;

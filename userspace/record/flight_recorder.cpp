@@ -250,7 +250,6 @@ Result<> FlightRecorder::Impl::bring_up() {
   const LoadOptions load{.ring_bytes = config.ring_bytes, .open_calls_max = kOpenCallsMax, .names = names};
   KF_TRY_ASSIGN(Loader loaded, Loader::load(wire, std::move(caps), load));
   loader.emplace(std::move(loaded));
-  if (loader->stack_ring() >= 0) stacks.emplace([this] { loader->resend_stacks(); });
   host = read_host();
   KF_TRY(add_targets(names, {}));  // by number, before the first event
   consumer = std::make_unique<Consumer>(Consumer::Handlers{
@@ -268,13 +267,16 @@ Result<> FlightRecorder::Impl::bring_up() {
       .on_tick = [this] { return on_tick(); },
   });
   KF_TRY(loader->attach());
+  // Not before: its thread gives up privileges. Targets by number are looked at below, with those by name.
+  if (loader->stack_ring() >= 0) stacks.emplace([this] { loader->resend_stacks(); }, config.on_thread_start);
   started_ns = boottime_ns();
   cpu_at_start_ns = process_cpu_ns();
   window->begin_at(started_ns);
   losses->start(started_ns, wire.sample_hz != 0);
   KF_TRY_ASSIGN(const std::vector<kf_task> tasks, loader->snapshot());
   window->add_snapshot(tasks);
-  KF_TRY(add_targets(names, tasks));  // by name
+  KF_TRY(add_targets(names, tasks));  // by name too
+  if (stacks) stacks->settle();
   if (triggers->scan_interval() > nanoseconds::zero()) inflight.emplace(*triggers);
   if (window->file() != nullptr) {
     if (auto saved = save_state(); !saved) log_warn("{}; recording goes on", saved.error().what);
@@ -442,7 +444,8 @@ Result<> FlightRecorder::Impl::save_state() {
 
 Result<std::uint64_t> FlightRecorder::Impl::write(ByteSink& sink, const Cause& cause) {
   KF_TRY_ASSIGN(const std::vector<kf_waiter> waiters, loader->waiters());
-  std::vector<WaitingStack> waiting = read_waiting_stacks(waiters, loader->stack_frames_max());
+  std::vector<WaitingStack> waiting;
+  if (stacks) waiting = stacks->read_waiting(waiters, loader->stack_frames_max());
   // The snapshot first: every switch it counts is then in the window, and its own times say where to stop counting.
   KF_TRY_ASSIGN(std::vector<kf_task> tasks, loader->snapshot());
   waiting = still_waiting(std::move(waiting), tasks);
@@ -464,6 +467,7 @@ Result<std::uint64_t> FlightRecorder::Impl::write(ByteSink& sink, const Cause& c
   KF_TRY(writer.open_calls(calls));
   std::vector<std::uint64_t> kernel_addresses = loader->work_functions();
   if (stacks) {
+    stacks->settle(waiting);
     KF_TRY_ASSIGN(const auto of_stacks, stacks->write(writer, snapshot.base_stacks, waiting));
     kernel_addresses.insert(kernel_addresses.end(), of_stacks.begin(), of_stacks.end());
   }

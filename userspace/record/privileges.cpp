@@ -32,7 +32,7 @@ const Capability kCapabilities[kCapabilityCount] = {
      "functions and descriptors of other users' processes stay unnamed, and waits that go on have no user stack"},
     {CAP_DAC_READ_SEARCH, "CAP_DAC_READ_SEARCH", Need::kUsual, true,
      "read what /proc has about processes of other users",
-     "functions and descriptors of other users' processes stay unnamed"},
+     "functions and descriptors of other users' processes stay unnamed, and waits that go on have no user stack"},
     {CAP_CHECKPOINT_RESTORE, "CAP_CHECKPOINT_RESTORE", Need::kUsual, true,
      "read the build ids of mapped files (/proc/PID/map_files)", "functions in user stacks stay addresses"},
     {CAP_SYSLOG, "CAP_SYSLOG", Need::kUsual, true, "see addresses in /proc/kallsyms",

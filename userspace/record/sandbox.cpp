@@ -40,8 +40,8 @@ constexpr const char* kAllowed[] = {
     "statfs", "readlink", "readlinkat", "access", "faccessat", "faccessat2", "getdents64", "getcwd", "fsync",
     "fdatasync", "msync", "ftruncate", "fallocate", "flock", "unlink", "unlinkat", "rename", "renameat", "renameat2",
     "link", "linkat",
-    // memory, but for what makes code (see below), and stacks of threads that wait while a dump is written
-    "brk", "munmap", "mremap", "madvise", "membarrier", "process_vm_readv",
+    // memory, but for what makes code (see below)
+    "brk", "munmap", "mremap", "madvise", "membarrier",
     // threads of this process, and its end
     "futex", "futex_time64", "set_robust_list", "rseq", "sched_yield", "sched_getaffinity", "gettid", "getpid", "exit",
     "exit_group", "restart_syscall", "capget", "capset",

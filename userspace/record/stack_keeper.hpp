@@ -2,9 +2,11 @@
 //
 // stack_keeper.hpp - what a recording remembers about stacks: the stacks themselves and what was mapped where.
 // The consumer's thread brings what is new; a dump copies it out. Nothing is done per event: only stacks met for the
-// first time, and processes of which one was.
+// first time, and processes of which one was. Neither of them waits for another process: a thread of its own reads what lies
+// there, and a dump goes without what it does not bring within `kPatience`.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -12,7 +14,8 @@
 
 #include "base/mutex.hpp"
 #include "dump/writer.hpp"
-#include "record/process_maps.hpp"
+#include "record/maps_keeper.hpp"
+#include "record/patient_thread.hpp"
 #include "record/stack_store.hpp"
 #include "record/waiting_stacks.hpp"
 #include "record/window.hpp"
@@ -21,27 +24,34 @@ namespace kflight::record {
 
 class StackKeeper {
  public:
-  // `resend` has the kernel send every stack in use again.
-  explicit StackKeeper(std::function<void()> resend) : store_(kMaxBytes, std::move(resend)) {}
+  // `resend` has the kernel send every stack in use again. `on_start` is called on the thread that reads, before this returns.
+  explicit StackKeeper(std::function<void()> resend, const std::function<void()>& on_start = {})
+      : store_(kMaxBytes, std::move(resend)), reader_(kPatience, on_start) {}
 
   void on_stack(std::span<const std::byte> record) KF_EXCLUDES(mutex_);
-  void on_target(std::uint32_t tgid) KF_EXCLUDES(mutex_);
-  void on_fork(std::uint32_t child, std::uint32_t parent) KF_EXCLUDES(mutex_);
+  void on_target(std::uint32_t tgid);
+  void on_fork(std::uint32_t child, std::uint32_t parent);
+  std::vector<WaitingStack> read_waiting(std::span<const kf_waiter> waiters, std::uint32_t max_frames);
+  // Before a dump: keeps the stacks of `waiting` too, and waits, but not for long, until the processes have been looked at
+  // whose stacks came last.
+  void settle(std::span<const WaitingStack> waiting = {}) KF_EXCLUDES(mutex_);
   // Forgets what the window no longer needs; about once a second.
   void tidy(const Window& window) KF_EXCLUDES(mutex_);
 
   std::uint64_t lost() const KF_EXCLUDES(mutex_);
-  // `base_stacks` of waits since before the window, `waiting` of those that go on at its end. Returns the addresses in the
-  // kernel that the stacks it wrote consist of.
+  // `base_stacks` of waits since before the window, `waiting` of those that go on at its end, as settle() had them. Returns
+  // the addresses in the kernel that the stacks it wrote consist of.
   Result<std::vector<std::uint64_t>> write(dump::DumpWriter& writer, std::span<const kf_base_stack> base_stacks,
                                            std::span<const WaitingStack> waiting) KF_EXCLUDES(mutex_);
 
  private:
   static constexpr std::uint64_t kMaxBytes = 16 << 20;
+  static constexpr std::chrono::nanoseconds kPatience = std::chrono::milliseconds(250);
 
   mutable Mutex mutex_;
   StackStore store_ KF_GUARDED_BY(mutex_);
-  ProcessMaps maps_ KF_GUARDED_BY(mutex_);
+  PatientThread reader_;
+  MapsKeeper maps_{reader_};
 };
 
 }  // namespace kflight::record

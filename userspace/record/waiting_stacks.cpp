@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "record/waiting_stacks.hpp"
 
-#include <sys/uio.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <memory>
 #include <unordered_map>
 
 #include "base/clocks.hpp"
+#include "base/mutex.hpp"
+#include "base/unique_fd.hpp"
 
 namespace kflight::record {
 
@@ -17,9 +22,10 @@ namespace {
 constexpr std::size_t kWord = sizeof(kf_u64);
 
 // Memory of another process around its stack pointer, fetched a page at a time. A frame is rarely far from the one before.
+// /proc/PID/mem waits for the process's mmap_lock in a way that being killed ends, which process_vm_readv does not.
 class StackMemory {
  public:
-  explicit StackMemory(std::uint32_t tgid) : tgid_(tgid) {}
+  explicit StackMemory(std::uint32_t tgid) : fd_(::open(fmt::format("/proc/{}/mem", tgid).c_str(), O_RDONLY | O_CLOEXEC)) {}
 
   // False: not mapped, or not ours to read.
   bool read(kf_u64 address, kf_u64& word) {
@@ -33,15 +39,13 @@ class StackMemory {
   static constexpr std::size_t kBytes = 4096;
 
   bool fetch(kf_u64 page) {
-    // NOLINTNEXTLINE(performance-no-int-to-ptr): of another process
-    iovec here{bytes_.data(), kBytes}, there{reinterpret_cast<void*>(page * kBytes), kBytes};
-    const bool whole = ::process_vm_readv(static_cast<pid_t>(tgid_), &here, 1, &there, 1, 0) == ssize_t{kBytes};
+    const bool whole = fd_ && ::pread(fd_.get(), bytes_.data(), kBytes, static_cast<off_t>(page * kBytes)) == ssize_t{kBytes};
     page_ = whole ? page : kNoPage;
     return whole;
   }
 
   static constexpr kf_u64 kNoPage = ~kf_u64{0};
-  const std::uint32_t tgid_;
+  const UniqueFd fd_;
   kf_u64 page_ = kNoPage;
   std::array<std::byte, kBytes> bytes_{};
 };
@@ -73,6 +77,26 @@ std::vector<kf_u64> tops(StackMemory& memory, const kf_waiter& waiter) {
   return found;
 }
 
+// What a dump asked for, and the thread that reads for it brings.
+struct Reading {
+  Mutex mutex;
+  std::vector<WaitingStack> stacks KF_GUARDED_BY(mutex);
+  bool over KF_GUARDED_BY(mutex) = false;  // the dump waits no more
+
+  bool put(std::size_t index, std::vector<std::byte> user) KF_EXCLUDES(mutex) {
+    MutexLock lock(mutex);
+    if (!over) stacks[index].user = std::move(user);
+    return !over;
+  }
+  std::vector<WaitingStack> take() KF_EXCLUDES(mutex) {
+    MutexLock lock(mutex);
+    over = true;
+    return std::move(stacks);
+  }
+};
+
+}  // namespace
+
 std::vector<std::byte> read_user_stack(const kf_waiter& waiter, std::uint32_t max_frames) {
   if (waiter.ip == 0) return {};
   StackMemory memory(waiter.tgid);
@@ -96,13 +120,19 @@ std::vector<std::byte> read_user_stack(const kf_waiter& waiter, std::uint32_t ma
   return record;
 }
 
-}  // namespace
-
-std::vector<WaitingStack> read_waiting_stacks(std::span<const kf_waiter> waiters, std::uint32_t max_frames) {
-  std::vector<WaitingStack> stacks;
-  stacks.reserve(waiters.size());
-  for (const kf_waiter& waiter : waiters) stacks.push_back({waiter, read_user_stack(waiter, max_frames)});
-  return stacks;
+std::vector<WaitingStack> read_waiting_stacks(PatientThread& thread, std::span<const kf_waiter> waiters,
+                                              const UserStackReader& read) {
+  const auto reading = std::make_shared<Reading>();
+  {
+    MutexLock lock(reading->mutex);
+    for (const kf_waiter& waiter : waiters) reading->stacks.push_back({waiter, {}});
+  }
+  const auto job = [reading, read, all = std::vector(waiters.begin(), waiters.end())] {
+    for (std::size_t i = 0; i < all.size(); ++i)
+      if (!reading->put(i, read(all[i]))) return;
+  };
+  if (!waiters.empty()) thread.finish(job, PatientThread::Place::kFirst);
+  return reading->take();
 }
 
 std::vector<WaitingStack> still_waiting(std::vector<WaitingStack> stacks, std::span<const kf_task> tasks) {

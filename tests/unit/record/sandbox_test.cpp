@@ -73,6 +73,7 @@ long load_program() {
   verdict.expect_refused("unshare", [] { return ::unshare(CLONE_NEWNS); });
   verdict.expect_refused("socket", [] { return ::socket(AF_INET, SOCK_STREAM, 0); });
   verdict.expect_refused("ptrace", [] { return ::syscall(SYS_ptrace, PTRACE_TRACEME, 0, 0, 0); });
+  verdict.expect_refused("process_vm_readv", [] { return ::syscall(SYS_process_vm_readv, 1, 0, 0, 0, 0, 0); });
   verdict.expect_refused("process_vm_writev", [] { return ::syscall(SYS_process_vm_writev, 1, 0, 0, 0, 0, 0); });
   verdict.expect_refused("BPF_PROG_LOAD", load_program);
   verdict.expect_refused("perf_event_open", [] { return ::syscall(SYS_perf_event_open, nullptr, 0, 0, 0, 0); });

@@ -4,7 +4,6 @@
 #include "record/stack_store.hpp"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <fstream>
@@ -12,7 +11,7 @@
 #include "dump/stack_tables.hpp"
 #include "record/build_id.hpp"
 #include "record/kernel_symbols.hpp"
-#include "record/process_maps.hpp"
+#include "record/process_code.hpp"
 #include "support/temp_dir.hpp"
 
 namespace kflight::record {
@@ -122,60 +121,6 @@ TEST(KernelSymbols, HiddenAddressesNameNothing) {
   KernelSymbols symbols(path);
   const std::vector<std::uint64_t> addresses{0x10};
   EXPECT_EQ(symbols.of(addresses).count(), 0u);
-}
-
-TEST(ProcessMaps, KnowTheCodeOfThisProcess) {
-  ProcessMaps maps;
-  const auto self = static_cast<std::uint32_t>(getpid());
-  maps.look(self, 5);
-  maps.look(self, 6);  // nothing has changed
-  const auto here = reinterpret_cast<std::uint64_t>(&record);
-  const auto mappings = maps.mappings({&self, 1});
-  const auto found =
-      std::ranges::find_if(mappings, [&](const kf_mapping& m) { return m.begin <= here && here < m.end; });
-  ASSERT_NE(found, mappings.end());
-  EXPECT_EQ(found->tgid, self);
-  EXPECT_EQ(found->from_ns, 5u);
-  EXPECT_EQ(found->until_ns, 0u);
-  dump::StackTables tables;
-  const auto files = maps.files();
-  EXPECT_EQ(tables.take_files(files.bytes()), 0u);
-  tables.finish();
-  const MappedFile& file = tables.files.at(found->file);
-  EXPECT_TRUE(file.path.ends_with("/unit_record")) << file.path;
-  const auto vdso = std::ranges::find(tables.files, std::string_view("[vdso]"), &MappedFile::path);
-  ASSERT_NE(vdso, tables.files.end());
-  EXPECT_GT(vdso->head.build_id_bytes, 0u);
-}
-
-TEST(ProcessMaps, ChildHasItsParentsCode) {
-  ProcessMaps maps;
-  const auto self = static_cast<std::uint32_t>(getpid());
-  const std::uint32_t child = KF_TID_MASK;  // nobody's
-  const std::vector<std::uint32_t> both{self, child};
-  maps.look(self, 5);
-  const auto count = maps.mappings(both).size();
-  maps.inherit(child, self, 20);
-  EXPECT_EQ(maps.mappings(both).size(), 2 * count);
-  EXPECT_EQ(maps.mappings({&child, 1}).size(), count);
-  maps.look(child, 21);  // not there: what is known stays
-  EXPECT_EQ(maps.mappings(both).size(), 2 * count);
-}
-
-// However long ago it was looked at: as long as the window holds a time when it lived.
-TEST(ProcessMaps, CodeIsKnownUntilTheWindowHasPassedItsProcessesEnd) {
-  ProcessMaps maps;
-  const auto self = static_cast<std::uint32_t>(getpid());
-  const std::uint32_t child = KF_TID_MASK;
-  maps.look(self, 5);
-  maps.inherit(child, self, 20);
-  maps.forget_dead(1000, 2000);  // seen to be gone at 2000
-  EXPECT_FALSE(maps.mappings({&child, 1}).empty());
-  maps.forget_dead(1999, 3000);
-  EXPECT_FALSE(maps.mappings({&child, 1}).empty());
-  maps.forget_dead(2001, 3001);
-  EXPECT_TRUE(maps.mappings({&child, 1}).empty());
-  EXPECT_FALSE(maps.mappings({&self, 1}).empty());
 }
 
 TEST(BuildId, OfFilesThatAreNoElf) {

@@ -30,12 +30,12 @@ struct FakeStack {
     words[frame + 1] = address;
   }
   std::vector<kf_u64> read(std::uint32_t max_frames = KF_STACK_FRAMES) {
-    const auto stacks = read_waiting_stacks({&waiter, 1}, max_frames);
-    if (stacks.size() != 1 || stacks[0].user.empty()) return {};
-    std::memcpy(&head, stacks[0].user.data(), sizeof head);
+    const auto record = read_user_stack(waiter, max_frames);
+    if (record.empty()) return {};
+    std::memcpy(&head, record.data(), sizeof head);
     std::vector<kf_u64> all(std::size_t{head.frames} + head.tops);
-    EXPECT_EQ(stacks[0].user.size(), sizeof head + all.size() * sizeof(kf_u64));
-    std::memcpy(all.data(), stacks[0].user.data() + sizeof head, all.size() * sizeof(kf_u64));
+    EXPECT_EQ(record.size(), sizeof head + all.size() * sizeof(kf_u64));
+    std::memcpy(all.data(), record.data() + sizeof head, all.size() * sizeof(kf_u64));
     return all;
   }
   kf_stack head{};
@@ -87,7 +87,7 @@ TEST(WaitingStacks, CountOnlyWhenTheThreadHasNotRun) {
   FakeStack stack;
   const auto counts = [&](kf_task task) {
     task.tid = task.tid ? task.tid : 1;
-    return still_waiting(read_waiting_stacks({&stack.waiter, 1}, 8), {&task, 1}).size() == 1;
+    return still_waiting({{stack.waiter, {}}}, {&task, 1}).size() == 1;
   };
   EXPECT_TRUE(counts({.nvcsw = 5, .nivcsw = 2}));
   EXPECT_FALSE(counts({.nvcsw = 6, .nivcsw = 2}));
