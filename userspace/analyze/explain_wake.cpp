@@ -184,6 +184,8 @@ WaitEnd WaitJudge::by_unnoted_interrupt(ThreadId id, const Interval& blocked, co
 
 WaitEnd WaitJudge::by_network(const Wake& wake, ThreadId sleeper, Quality quality) const {
   const ThreadId sender = model::network_sender(wake, sleeper);
+  // From a device without hardware it may be a packet of this machine, whose sending was not seen.
+  if (wake.cause == CauseKind::kNetRx && wake.cause_ref == KF_NET_UNKNOWN) quality = Quality::kInferred;
   if (sender == model::kNoThread) return leaf(Category::kNetwork, {Who::Kind::kNetwork, 0}, quality);
   return follow(sender, wake.cause == CauseKind::kSent ? Quality::kExact : Quality::kInferred);
 }

@@ -14,7 +14,7 @@
 namespace kflight::record {
 namespace {
 
-const std::uint32_t kSelf = static_cast<std::uint32_t>(getpid());
+const std::uint32_t kThisProcess = static_cast<std::uint32_t>(getpid());
 constexpr std::uint32_t kNobody = KF_TID_MASK;
 
 // A build of a library at 0x10000 * place.
@@ -40,14 +40,14 @@ std::vector<MappedFile> files_of(const dump::RecordBlob& blob) {
 
 TEST(ProcessMaps, KnowTheCodeOfThisProcess) {
   ProcessMaps maps;
-  look(maps, kSelf, 5);
-  look(maps, kSelf, 6);  // nothing has changed
+  look(maps, kThisProcess, 5);
+  look(maps, kThisProcess, 6);  // nothing has changed
   const auto here = reinterpret_cast<std::uint64_t>(&library);
-  const auto mappings = maps.mappings({&kSelf, 1});
+  const auto mappings = maps.mappings({&kThisProcess, 1});
   const auto found =
       std::ranges::find_if(mappings, [&](const kf_mapping& m) { return m.begin <= here && here < m.end; });
   ASSERT_NE(found, mappings.end());
-  EXPECT_EQ(found->tgid, kSelf);
+  EXPECT_EQ(found->tgid, kThisProcess);
   EXPECT_EQ(found->from_ns, 5u);
   EXPECT_EQ(found->until_ns, 0u);
   const auto blob = maps.files();
@@ -61,10 +61,10 @@ TEST(ProcessMaps, KnowTheCodeOfThisProcess) {
 
 TEST(ProcessMaps, ChildHasItsParentsCode) {
   ProcessMaps maps;
-  const std::vector<std::uint32_t> both{kSelf, kNobody};
-  look(maps, kSelf, 5);
+  const std::vector<std::uint32_t> both{kThisProcess, kNobody};
+  look(maps, kThisProcess, 5);
   const auto count = maps.mappings(both).size();
-  maps.inherit(kNobody, kSelf, 20);
+  maps.inherit(kNobody, kThisProcess, 20);
   EXPECT_EQ(maps.mappings(both).size(), 2 * count);
   EXPECT_EQ(maps.mappings({&kNobody, 1}).size(), count);
   look(maps, kNobody, 21);  // not there: what is known stays
@@ -74,25 +74,25 @@ TEST(ProcessMaps, ChildHasItsParentsCode) {
 // However long ago it was looked at: as long as the window holds a time when it lived.
 TEST(ProcessMaps, CodeIsKnownUntilTheWindowHasPassedItsProcessesEnd) {
   ProcessMaps maps;
-  look(maps, kSelf, 5);
-  maps.inherit(kNobody, kSelf, 20);
+  look(maps, kThisProcess, 5);
+  maps.inherit(kNobody, kThisProcess, 20);
   maps.forget_dead(1000, 2000);  // seen to be gone at 2000
   EXPECT_FALSE(maps.mappings({&kNobody, 1}).empty());
   maps.forget_dead(1999, 3000);
   EXPECT_FALSE(maps.mappings({&kNobody, 1}).empty());
   maps.forget_dead(2001, 3001);
   EXPECT_TRUE(maps.mappings({&kNobody, 1}).empty());
-  EXPECT_FALSE(maps.mappings({&kSelf, 1}).empty());
+  EXPECT_FALSE(maps.mappings({&kThisProcess, 1}).empty());
 }
 
 TEST(ProcessMaps, WhatIsNoLongerMappedIsKnownUntilTheWindowHasPassedItsEnd) {
   ProcessMaps maps;
-  put(maps, kSelf, {library(1), library(2, 2)}, 10);
-  put(maps, kSelf, {library(2, 2)}, 20);
+  put(maps, kThisProcess, {library(1), library(2, 2)}, 10);
+  put(maps, kThisProcess, {library(2, 2)}, 20);
   maps.forget_dead(20, 21);
-  EXPECT_EQ(maps.mappings({&kSelf, 1}).size(), 2u);
+  EXPECT_EQ(maps.mappings({&kThisProcess, 1}).size(), 2u);
   maps.forget_dead(21, 22);
-  const auto left = maps.mappings({&kSelf, 1});
+  const auto left = maps.mappings({&kThisProcess, 1});
   ASSERT_EQ(left.size(), 1u);
   EXPECT_EQ(left[0].begin, library(2, 2).begin);
 }
@@ -104,31 +104,31 @@ TEST(ProcessMaps, AProcessThatMapsForeverIsKnownAsItIsNow) {
   for (std::uint64_t round = 0; round < 40; ++round) {
     std::vector<CodeRange> ranges;
     for (std::uint64_t place = 1; place <= 1000; ++place) ranges.push_back(library(round * 1000 + place, place));
-    put(maps, kSelf, ranges, now_ns += 10);
+    put(maps, kThisProcess, ranges, now_ns += 10);
     maps.forget_dead(now_ns - 5, now_ns);
   }
-  const auto mappings = maps.mappings({&kSelf, 1});
+  const auto mappings = maps.mappings({&kThisProcess, 1});
   EXPECT_LE(mappings.size(), 2000u);
   EXPECT_EQ(std::ranges::count_if(mappings, [&](const auto& m) { return m.until_ns == 0 && m.from_ns == now_ns; }), 1000);
 }
 
 TEST(ProcessMaps, AFileGoesWithTheLastOfItsMappingsAndTheOthersKeepTheirNumbers) {
   ProcessMaps maps;
-  put(maps, kSelf, {library(1), library(2, 2)}, 10);
+  put(maps, kThisProcess, {library(1), library(2, 2)}, 10);
   put(maps, kNobody, {library(1)}, 10);
-  put(maps, kSelf, {library(2, 2), library(3, 3)}, 20);
+  put(maps, kThisProcess, {library(2, 2), library(3, 3)}, 20);
   maps.forget_dead(21, 22);  // nobody is seen to be gone
   EXPECT_EQ(files_of(maps.files()).size(), 3u) << "another process had the first one mapped";
   maps.forget_dead(23, 24);
   const auto blob = maps.files();
   const auto files = files_of(blob);
   ASSERT_EQ(files.size(), 2u);
-  for (const kf_mapping& mapping : maps.mappings({&kSelf, 1})) {
+  for (const kf_mapping& mapping : maps.mappings({&kThisProcess, 1})) {
     const auto file = std::ranges::find(files, mapping.file, [](const MappedFile& f) { return f.head.number; });
     ASSERT_NE(file, files.end());
     EXPECT_EQ(file->path, fmt::format("/lib/{}.so", mapping.begin / 0x10000));
   }
-  put(maps, kSelf, {library(1), library(2, 2), library(3, 3)}, 30);
+  put(maps, kThisProcess, {library(1), library(2, 2), library(3, 3)}, 30);
   const auto back = maps.files();
   EXPECT_EQ(files_of(back).back().head.number, 3u) << "no number is used for two files";
 }
@@ -136,7 +136,7 @@ TEST(ProcessMaps, AFileGoesWithTheLastOfItsMappingsAndTheOthersKeepTheirNumbers)
 TEST(ProcessMaps, NewBuildsForEverTakeNoMemoryForEver) {
   ProcessMaps maps;
   for (std::uint64_t build = 1; build <= 1000; ++build) {
-    put(maps, kSelf, {library(build)}, build * 10);
+    put(maps, kThisProcess, {library(build)}, build * 10);
     maps.forget_dead(build * 10 - 5, build * 10 + 1);
   }
   EXPECT_LE(files_of(maps.files()).size(), 3u);
