@@ -35,7 +35,7 @@ std::uint32_t ProcessMaps::file_of(const CodeFile& file, const BuildIds& ids) {
   kf_file& known = place->second;
   if (!is_new) return known.number;
   known.number = next_file_++;
-  if (const auto id = ids.find(file); id != ids.end()) {
+  if (const auto id = ids.find(file); id != ids.end() && !id->second.empty()) {
     known.build_id_bytes = static_cast<kf_u16>(std::min<std::size_t>(id->second.size(), KF_BUILD_ID_BYTES));
     std::memcpy(known.build_id, id->second.data(), known.build_id_bytes);
   }
