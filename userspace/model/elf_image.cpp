@@ -102,6 +102,7 @@ bool ends_in_call(std::span<const unsigned char, 8> code) {
     const unsigned mode = at[1] >> 6, operand = at[1] & 7;
     const bool has_sib = mode != 3 && operand == 4;
     std::size_t needed = 2 + (has_sib ? 1 : 0);
+    if (needed > length) continue;  // at[2] would not be there
     if (mode == 1) needed += 1;
     if (mode == 2 || (mode == 0 && operand == 5) || (mode == 0 && has_sib && (at[2] & 7) == 5)) needed += 4;
     if (needed == length) return true;

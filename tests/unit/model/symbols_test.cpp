@@ -272,6 +272,23 @@ TEST(Symbols, DamagedVdsoDoesNoHarm) {
   }
 }
 
+#if defined(__x86_64__)
+TEST(Symbols, ACallIsOneWithItsWholeOperand) {
+  auto image = own_vdso();
+  if (image.empty()) GTEST_SKIP() << "this kernel maps no vdso";
+  constexpr std::size_t kReturnsTo = 0x400;
+  const auto ends_in = [&image](std::vector<unsigned char> code) {
+    std::fill_n(image.begin() + kReturnsTo - 8, 8, std::byte{0x90});
+    for (std::size_t i = 0; i < code.size(); ++i) image[kReturnsTo - code.size() + i] = std::byte{code[i]};
+    return ElfImage::of_memory(image)->follows_call(kReturnsTo);
+  };
+  EXPECT_TRUE(ends_in({0xff, 0xd0}));                                // call *%rax
+  EXPECT_TRUE(ends_in({0xff, 0x14, 0x25, 0x00, 0x10, 0x00, 0x00}));  // call *0x1000
+  EXPECT_FALSE(ends_in({0xff, 0x14}));                               // what it calls would come behind the end
+  EXPECT_FALSE(ends_in({0x90, 0x90}));
+}
+#endif
+
 TEST(Symbols, FirstOwnFrame) {
   const auto frame = [](std::string function, std::string module) {
     Frame f;
