@@ -54,7 +54,7 @@ class PatientThread::State {
   void run() KF_EXCLUDES(mutex_);
 
  private:
-  std::shared_ptr<Task> next(std::shared_ptr<Task> last) KF_EXCLUDES(mutex_);  // nothing: it is time to end
+  std::shared_ptr<Task> next(const std::shared_ptr<Task>& last) KF_EXCLUDES(mutex_);  // nothing: it is time to end
   bool stuck() const KF_REQUIRES(mutex_) { return began_ && Clock::now() - *began_ > patience_; }
 
   const nanoseconds patience_;
@@ -98,7 +98,7 @@ bool PatientThread::State::end() {
   return ended_;
 }
 
-std::shared_ptr<PatientThread::Task> PatientThread::State::next(std::shared_ptr<Task> last) {
+std::shared_ptr<PatientThread::Task> PatientThread::State::next(const std::shared_ptr<Task>& last) {
   if (last) last->job = nullptr;  // what it owns goes here and not under the lock
   MutexLock lock(mutex_);
   began_.reset();
@@ -118,7 +118,7 @@ std::shared_ptr<PatientThread::Task> PatientThread::State::next(std::shared_ptr<
 
 void PatientThread::State::run() {
   std::shared_ptr<Task> task;
-  while ((task = next(std::move(task)))) task->job();
+  while ((task = next(task))) task->job();
 }
 
 PatientThread::PatientThread(nanoseconds patience, const std::function<void()>& on_start)
