@@ -5,10 +5,11 @@
 # CPUs, and prints how often each ran, what it found and the most memory it took; fails when something crashed, hung or
 # took more than 1 GiB, or 256 MiB at once. What gave new coverage is kept in the build's corpus/ and used by the next run, an input
 # that crashed is named. $KF_BUILD_DIR: another build of the preset.
-# Usage: bench/fuzz.sh [--seconds N | --runs N] [--seed N] [--max-len N] [--fast] [TARGET...]
+# Usage: bench/fuzz.sh [--seconds N | --runs N] [--seed N] [--max-len N] [--at-once N] [--fast] [TARGET...]
 #   --seconds, --runs  for each target: 60 seconds; all targets
 #   --seed             runs that begin with the same corpus try the same inputs; else always others
 #   --max-len          no longer inputs than so many bytes: more executions, of simpler ones
+#   --at-once          targets, of which each keeps a CPU busy: as many as there are CPUs
 #   --fast             without the sanitizers, with the standard library's checks, in .build/fuzz
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -17,6 +18,7 @@ preset=asan
 limit=-max_total_time=60
 seed=-seed=0 # of libFuzzer: a random one
 longest=()
+at_once=$(nproc)
 targets=()
 while [ $# -gt 0 ]; do
   case $1 in
@@ -24,6 +26,7 @@ while [ $# -gt 0 ]; do
     --runs) limit=-runs=${2:?--runs needs a number} && shift 2 ;;
     --seed) seed=-seed=${2:?--seed needs a number} && shift 2 ;;
     --max-len) longest=(-max_len="${2:?--max-len needs a number}") && shift 2 ;;
+    --at-once) at_once=${2:?--at-once needs a number} && shift 2 ;;
     --fast) preset=fuzz && shift ;;
     -*)
       echo "fuzz.sh: unknown argument '$1'; the head of this script says what there is" >&2
@@ -68,7 +71,7 @@ fuzz() {
 finding='ERROR|error:|does not hold|Test unit|Base64'
 printf '%-14s %12s %10s %8s %12s\n' target executions "per second" crashes "peak RSS/MB"
 for target in "${targets[@]}"; do
-  while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n || true; done # each keeps one CPU busy
+  while [ "$(jobs -rp | wc -l)" -ge "$at_once" ]; do wait -n || true; done
   fuzz "$target" &
 done
 wait
