@@ -6,7 +6,7 @@
  * program packs them there with a kf_put_* of wire.h, kf_end() accounts for them. A full batch leaves as one ring-buffer
  * record. Nothing locks: a batch belongs to its CPU, and `busy` turns away whoever interrupts its owner. Interrupts nest
  * strictly, so a plain store after a plain load suffices; the interrupting event travels alone, in a record of its own.
- * About 400 lines, because everything inlined into every program is here.
+ * About 450 lines, because everything inlined into every program is here.
  */
 #ifndef KFLIGHT_CORE_BPF_H
 #define KFLIGHT_CORE_BPF_H

@@ -2,7 +2,7 @@
 //
 // The facade: puts loader, consumer, window and triggers together. The consumer's thread hands chunks to the window and
 // judges control records; write_to runs on the caller's thread and reads the window through a snapshot, so that neither
-// waits for the other. About 500 lines: the order in which parts come up, write and go down is one story.
+// waits for the other. About 550 lines: the order in which parts come up, write and go down is one story.
 #include "kflight/flight_recorder.hpp"
 
 #include <fmt/format.h>
