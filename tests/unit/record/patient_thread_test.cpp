@@ -12,32 +12,18 @@
 #include <fstream>
 #include <latch>
 
-#include "record/maps_keeper.hpp"
 #include "record/waiting_stacks.hpp"
+#include "support/stuck_job.hpp"
 
 namespace kflight::record {
 namespace {
 
 using namespace std::chrono_literals;
 using Place = PatientThread::Place;
+using test::Stuck;
 
 constexpr auto kForEver = std::chrono::hours(1);
 constexpr auto kShort = 10ms;
-
-// What a stuck job waits for. The last copy that goes shows that the job has gone with all it owned.
-struct Stuck {
-  std::shared_ptr<std::latch> let_go = std::make_shared<std::latch>(1), began = std::make_shared<std::latch>(1);
-  PatientThread::Job job() const {
-    return [let_go = let_go, began = began] {
-      began->count_down();
-      let_go->wait();
-    };
-  }
-  void end() const {
-    let_go->count_down();
-    while (let_go.use_count() > 1) std::this_thread::yield();
-  }
-};
 
 TEST(PatientThread, DoesOneAfterTheOther) {
   PatientThread thread(kForEver);
@@ -186,122 +172,6 @@ TEST(PatientThread, ADumpHasAllStacksOfProcessesThatAnswer) {
   ASSERT_EQ(stacks.size(), 2u);
   EXPECT_EQ(stacks[0].user.size(), 1u);
   EXPECT_EQ(stacks[1].user.size(), 2u);
-}
-
-// ------------------------------------------------------------------ mappings
-
-const std::uint32_t kSelf = static_cast<std::uint32_t>(getpid());
-constexpr std::uint32_t kChild = 4'000'001;
-
-std::vector<kf_mapping> mappings(const MapsKeeper& maps, std::uint32_t tgid) { return maps.of({&tgid, 1}).mappings; }
-
-// A process with one range, which begins where its number says; this one does not answer before it may.
-CodeReader reader(std::function<void(std::uint32_t)> before) {
-  const auto code = [before = std::move(before)](std::uint32_t tgid) {
-    before(tgid);
-    return std::vector{CodeRange{.begin = tgid, .end = tgid + 1, .file = {.inode = 1, .path = "/bin/it"}}};
-  };
-  return {.code = code, .build_id = [](std::uint32_t, const CodeRange&) { return BuildId(20); }};
-}
-
-TEST(MapsKeeper, WhoAsksForALookDoesNotWaitForIt) {
-  const Stuck stuck;
-  std::atomic<int> looks = 0;
-  {
-    PatientThread thread(kShort);
-    MapsKeeper maps(thread, reader([block = stuck.job(), &looks](std::uint32_t tgid) {
-                      ++looks;
-                      if (tgid == 100) block();
-                    }));
-    maps.look(100, 1);
-    stuck.began->wait();
-    for (std::uint64_t i = 0; i < 100'000; ++i) maps.look(200, 2 + i);  // more than jobs may wait, if each were one
-    const std::vector<kf_u64> frames{0x5000};
-    kf_stack stack{};
-    stack.tgid = 200;
-    maps.saw(stack, frames, 5);
-    maps.inherit(kChild, 100, 6);
-    maps.forget_dead(7, 8);
-    EXPECT_FALSE(thread.settle());
-    EXPECT_TRUE(mappings(maps, 100).empty());
-  }
-  stuck.end();
-  EXPECT_EQ(looks, 1) << "the others went with the keeper";
-}
-
-TEST(MapsKeeper, KnowsEachProcessOnceItHasAnswered) {
-  const Stuck stuck;
-  std::atomic<int> looks = 0;
-  PatientThread thread(kForEver);
-  MapsKeeper maps(thread, reader([block = stuck.job(), &looks](std::uint32_t tgid) {
-                    ++looks;
-                    if (tgid == 100) block();
-                  }));
-  maps.look(100, 1);
-  stuck.began->wait();
-  for (std::uint64_t i = 0; i < 10; ++i) maps.look(200, 20 + i);
-  maps.inherit(kChild, 100, 30);
-  stuck.let_go->count_down();
-  EXPECT_TRUE(thread.settle());
-  EXPECT_EQ(looks, 2) << "ten that asked for the same";
-  ASSERT_EQ(mappings(maps, 100).size(), 1u);
-  ASSERT_EQ(mappings(maps, 200).size(), 1u);
-  EXPECT_EQ(mappings(maps, 200)[0].from_ns, 20u);
-  ASSERT_EQ(mappings(maps, kChild).size(), 1u) << "of a parent that was being looked at";
-  EXPECT_EQ(mappings(maps, kChild)[0].begin, 100u);
-}
-
-// It looks again after an exec, although a look goes on.
-TEST(MapsKeeper, ALookThatHasBegunIsNotTakenForALaterOne) {
-  const Stuck stuck;
-  std::atomic<int> looks = 0;
-  PatientThread thread(kForEver);
-  MapsKeeper maps(thread, reader([block = stuck.job(), &looks](std::uint32_t) {
-                    if (++looks == 1) block();
-                  }));
-  maps.look(100, 1);
-  stuck.began->wait();
-  maps.look(100, 2);
-  stuck.let_go->count_down();
-  EXPECT_TRUE(thread.settle());
-  EXPECT_EQ(looks, 2);
-}
-
-TEST(MapsKeeper, LooksOnlySoOftenInASecondForStacks) {
-  std::atomic<int> looks = 0;
-  PatientThread thread(kForEver);
-  MapsKeeper maps(thread, reader([&](std::uint32_t) { ++looks; }));
-  for (std::uint32_t tgid = 1; tgid <= 1000; ++tgid) {
-    kf_stack stack{};
-    stack.tgid = tgid;
-    maps.saw(stack, {}, 1'000'000'000'000 + tgid);
-  }
-  EXPECT_TRUE(thread.settle());
-  EXPECT_EQ(looks, 200);
-}
-
-TEST(MapsKeeper, ReadsTheBuildIdOfAFileOnce) {
-  std::atomic<int> ids = 0;
-  PatientThread thread(kForEver);
-  CodeReader counting = reader([](std::uint32_t) {});
-  counting.build_id = [&](std::uint32_t, const CodeRange&) {
-    ++ids;
-    return BuildId(20);
-  };
-  MapsKeeper maps(thread, counting);
-  for (std::uint32_t tgid = 1; tgid <= 10; ++tgid) maps.look(tgid, tgid);
-  EXPECT_TRUE(thread.settle());
-  EXPECT_EQ(ids, 1);
-  EXPECT_EQ(maps.of({&kSelf, 1}).files.count(), 1u);
-}
-
-TEST(MapsKeeper, ReadsThisProcess) {
-  PatientThread thread(kForEver);
-  MapsKeeper maps(thread);
-  maps.look(kSelf, 1);
-  EXPECT_TRUE(thread.settle());
-  const auto here = reinterpret_cast<std::uint64_t>(&waiter);
-  EXPECT_TRUE(std::ranges::any_of(mappings(maps, kSelf), [&](const auto& m) { return m.begin <= here && here < m.end; }));
 }
 
 }  // namespace
