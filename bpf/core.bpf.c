@@ -39,6 +39,7 @@ static __always_inline u32 put_open_call(struct batch *b, u64 now, u64 *out) {
   if (field(task, pid) != (s32)c->tid) return 0;
   struct pt_regs *regs = task_user_regs(task);
   if (!regs) return 0;
+  c->told = (u32)c->enter_ns;
   u32 n = 2 + put_call(out + 2, task, regs, c->nr);
   out[1] = now - c->enter_ns;
   out[0] = kf_word_generic(KF_GEN_SYSCALL_OPEN, n, 0, 0);

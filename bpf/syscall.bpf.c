@@ -111,6 +111,7 @@ static __always_inline void tell_exit(u64 *ctx) {
     enter_ns = c->enter_ns;
     nr = c->nr;
     c->tid = 0;
+    barrier(); /* from here on no dump tells of it */
   } else {
     struct kf_parked_call *open = find_parked(tid);
     parked = 1;
@@ -129,12 +130,13 @@ static __always_inline void tell_exit(u64 *ctx) {
   }
   u64 now = bpf_ktime_get_boot_ns();
   u64 dur = enter_ns ? now - enter_ns : KF_DUR_UNKNOWN;
-  if (!parked && dur < config.quick_ns && !watched_count) return; /* most calls by far */
+  bool told = !parked && c->told == (u32)enter_ns;
+  if (!parked && dur < config.quick_ns && !watched_count && !told) return; /* most calls by far */
   u32 abi = task_abi(task, nr);
   nr = native_nr(nr);
 
   struct batch *b = this_batch();
-  bool wanted = config.syscalls == KF_SYSCALLS_ALL || parked || dur >= config.slow_floor_ns;
+  bool wanted = config.syscalls == KF_SYSCALLS_ALL || parked || told || dur >= config.slow_floor_ns;
   if (b && wanted && kf_begin_at(&s, b, tid, now)) {
     now = s.now; /* not before the event before it */
     u64 lasted = enter_ns ? now - enter_ns : KF_DUR_UNKNOWN;

@@ -418,7 +418,7 @@ KF_INLINE kf_u32 kf_put_syscall(kf_u64 *out, kf_u64 dt, kf_u32 nr, kf_u64 dur, k
  * EXIT (2 words): payload tid 22 | group_dead << 22; word 1: exit code as in wait(2) status, low 32 bits.
  * RENAME (3 words): payload tid 22; words 1, 2: comm.
  * SYSCALL_OPEN (3..6 words): payload 0; word 1: ns since the entry; then the call as in kf_put_sys. The lane's current task
- *   is in this call while a dump flushes the CPU; its SYSCALL event comes later.
+ *   is in this call while a dump flushes the CPU; its SYSCALL event comes later, however short the call turns out.
  * STACK (3 or 4 words): payload tid 22 | role 2 | kernel stack lost 1 | user stack lost 1; word 1: id of its kernel stack;
  *   word 2: id of its user stack; 0: it has none. Role BLOCK follows the SWITCH with which tid left the CPU, at its
  *   time; role WAKER the WAKING by tid, at its time; role SAMPLE stands alone, tid runs. Role WAITED tells afterwards
@@ -685,7 +685,7 @@ struct kf_cpu_call {
   kf_u32 checked_tgid;   /* result of the last target look-up on this CPU ... */
   kf_u32 is_target;
   kf_u32 checked_gen;    /* ... valid while the generation of the target map is this */
-  kf_u32 reserved;
+  kf_u32 told;           /* low half of enter_ns of the last call that a SYSCALL_OPEN told of: its end is an event, too */
   kf_u64 run_queue;      /* address of this CPU's run queue, 0 until first needed */
 };
 KF_ASSERT_SIZE(struct kf_cpu_call, 40);

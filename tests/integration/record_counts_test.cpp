@@ -2,6 +2,13 @@
 //
 // A program that does a known number of things, beside what the kernel counted for it: the dump holds exactly these,
 // none lost and none invented, whatever the mode of the system calls.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
 #include "integration/dump_facts.hpp"
 
 namespace kflight::test {
@@ -73,6 +80,43 @@ TEST_P(Counts, ForksSwitchesAndCalls_AreExact) {
 
 INSTANTIATE_TEST_SUITE_P(Syscalls, Counts, testing::Values("all", "slow", "blocked"),
                          [](const auto& mode) { return std::string(mode.param); });
+
+class CallsOfCpus : public RecordTest {};
+
+// A dump tells of the calls that CPUs are in, quick ones too. The next dump must say how they ended: without that the
+// thread would seem to be in the call for as long as it makes no other that is told.
+TEST_F(CallsOfCpus, ThatADumpCameAcross_End) {
+  Recorder recorder = start_recorder({"--pid", std::to_string(getpid()), "--no-follow", "--syscalls", "slow"});
+  std::atomic<pid_t> reader{0};
+  std::jthread thread([&](const std::stop_token& stop) {
+    reader = gettid();
+    const int zeros = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+    std::vector<char> bytes(16384);
+    while (!stop.stop_requested())
+      if (read(zeros, bytes.data(), bytes.size()) < 0) break;
+    close(zeros);
+  });
+  std::size_t begun = 0, ended = 0;
+  for (int dumps = 0; dumps < 200 && begun < 5; ++dumps) {
+    begun = ended = 0;
+    const Dump dump = dump_now(recorder);
+    std::uint64_t open_since = 0;  // 0: no call that a dump came across
+    for (const Event& event : dump.events()) {
+      if (const auto* open = std::get_if<SyscallOpenEvent>(&event); open && open->tid == static_cast<std::uint32_t>(reader))
+        open_since = open->enter_ns;
+      const auto* call = std::get_if<SyscallEvent>(&event);
+      if (!call || call->tid != static_cast<std::uint32_t>(reader) || open_since == 0) continue;
+      ++begun;
+      ended += call->enter_ns == open_since;
+      open_since = 0;
+    }
+  }
+  EXPECT_GE(begun, 5u);
+  EXPECT_EQ(ended, begun);
+  thread.request_stop();
+  thread.join();
+  EXPECT_EQ(recorder.stop(), 0);
+}
 
 }  // namespace
 }  // namespace kflight::test

@@ -22,10 +22,7 @@ class CallTimes final : public Invariant {
     Thread& thread = threads_[e.tid];
     if (e.enter_ns != 0) {
       expect_turn(e, thread, e.enter_ns);
-      if (thread.announced_ns != 0 && differ(thread.announced_ns, e.enter_ns) && !survey_.renamed.contains(e.tid) &&
-          !excused_by_loss(thread.announced_ns, e.ts_ns))
-        tally_.violate(e, e.tid, "this call began {} ago, but an event during it says {}", text(e.ts_ns - e.enter_ns),
-                       text(e.ts_ns - thread.announced_ns));
+      expect_announced(e, thread, e.enter_ns);
     }
     thread = {.last_exit_ns = e.ts_ns};
   }
@@ -44,7 +41,17 @@ class CallTimes final : public Invariant {
     if (enter_ns == 0 || !judged(e.ts_ns)) return;
     Thread& thread = threads_[e.tid];
     expect_turn(e, thread, enter_ns);
+    expect_announced(e, thread, enter_ns);
     thread.announced_ns = enter_ns;
+  }
+
+  // A call that an event told of goes on until its end is told: until then no other can be under way.
+  void expect_announced(const EventHead& e, const Thread& thread, std::uint64_t enter_ns) {
+    if (thread.announced_ns == 0 || !differ(thread.announced_ns, enter_ns) || survey_.renamed.contains(e.tid) ||
+        excused_by_loss(thread.announced_ns, e.ts_ns))
+      return;
+    tally_.violate(e, e.tid, "this call began {} ago, but an event during it says {}", text(e.ts_ns - enter_ns),
+                   text(e.ts_ns - thread.announced_ns));
   }
 
   void expect_turn(const EventHead& e, const Thread& thread, std::uint64_t enter_ns) {

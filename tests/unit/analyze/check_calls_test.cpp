@@ -26,6 +26,14 @@ TEST_F(Check, CallThatBeganAtTwoTimes_IsViolated) {
   expect_violated("call-times", "this call began 20 us ago, but an event during it says 14 us");
 }
 
+// A call that one event told of ends before another one begins, however short both are.
+TEST_F(Check, CallWithoutEndBeforeTheNextOne_IsViolated) {
+  cpu0.at(30us).switch_to(7, KF_ST_RUNNING, {.nsw = 1, .sys = call(0), .in_call_for = 4us});
+  cpu0.at(32us).switch_to(5, KF_ST_RUNNING, {.nsw = 1});
+  file.add(cpu0.at(40us).switch_to(7, KF_ST_RUNNING, {.nsw = 2, .sys = call(1), .in_call_for = 2us}).build());
+  expect_violated("call-times", "this call began 2 us ago, but an event during it says 14 us");
+}
+
 TEST_F(Check, CallThatBeganAtTwoTimesInAHole_IsExcused) {
   lose(31us, 39us);
   cpu0.at(30us).switch_to(7, KF_ST_RUNNING, {.nsw = 1, .sys = call(0), .in_call_for = 4us});

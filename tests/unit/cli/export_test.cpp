@@ -7,6 +7,7 @@
 
 #include "cli/explained_spans.hpp"
 #include "cli/options.hpp"
+#include "support/dump_builder.hpp"
 #include "support/sample_dump.hpp"
 #include "support/temp_dir.hpp"
 #include "support/worked_example.hpp"
