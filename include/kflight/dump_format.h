@@ -112,7 +112,7 @@ struct kf_base_task {
   kf_u64 snapshot_ns;        /* when the fields of a snapshot were read */
   kf_u16 in_cpu;
   kf_u16 out_cpu;
-  kf_u16 waking_cpu;         /* CPU of the waker */
+  kf_u16 waking_cpu;         /* CPU of the waker; waking_ns 0: of who forked it at fork_ns */
   kf_u16 wakeup_cpu;         /* queue it was put on */
   kf_u32 waker_tid;
   kf_u8 waking_ctx;          /* KF_CTX_* */

@@ -47,7 +47,8 @@ def compare(ref, trace):
     for event in trace["events"]:
         if event.get("src"):
             event["src"] = tuple(event["src"])
-    model = ref.Model(trace["events"], trace["model_begin"], trace["end"])
+    running = {tid: (ref.RUN, {"cpu": cpu}) for tid, cpu in trace.get("running", [])}
+    model = ref.Model(trace["events"], trace["model_begin"], trace["end"], running)
     for query in trace["queries"]:
         theirs = merged(in_our_words(leaf) for leaf in sorted(ref.explain(model, query["tid"], query["a"], query["b"])))
         ours = merged(query["leaves"])

@@ -111,6 +111,12 @@ json events_json(const SimRun& run) {
   return out;
 }
 
+json running_json(const SimRun& run) {
+  json out = json::array();
+  for (const auto& [tid, cpu] : run.running) out.push_back({tid, cpu});
+  return out;
+}
+
 json simulated_json(std::uint64_t seed, int per_thread) {
   Simulator run(seed, 3000);
   run.run();
@@ -141,6 +147,7 @@ Result<json> dump_json(const char* path, std::uint64_t seed, std::uint64_t inter
   json out{{"name", fmt::format("{}, seed {}", path, seed)},
            {"model_begin", begin_ns},
            {"end", run.end_ns},
+           {"running", running_json(run)},
            {"events", events_json(run)},
            {"queries", json::array()}};
   std::mt19937_64 random(seed);

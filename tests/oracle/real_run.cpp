@@ -37,6 +37,8 @@ class Converter {
     return std::move(events_);
   }
   std::uint16_t cpus() const { return cpus_; }
+  // Whoever is the first on a CPU and does something there before all else has run from the beginning.
+  std::map<std::uint32_t, std::uint16_t> running() const { return running_; }
 
  private:
   std::uint32_t same(std::uint32_t tid) const {
@@ -50,6 +52,10 @@ class Converter {
     auto& known = current_[at.cpu];
     const std::uint32_t tid = same(at.tid);
     if (!known && seen_.contains(tid)) known = 0;
+    if (!known && tid != 0) {
+      running_.emplace(tid, at.cpu);
+      seen_.insert(tid);
+    }
     if (known && *known != tid && !at.nested) switched(at, *known, tid, SimWait::kPipe, false);
     if (!known || !at.nested) known = tid;
     return *known;
@@ -138,6 +144,7 @@ class Converter {
   std::map<std::uint16_t, std::optional<std::uint32_t>> current_;
   std::map<std::uint32_t, std::uint32_t> former_;  // exec: the tid its events had before
   std::map<std::uint32_t, std::uint8_t> switches_;
+  std::map<std::uint32_t, std::uint16_t> running_;
   std::set<std::uint32_t> seen_;
   std::vector<SimEvent> events_;
 };
@@ -156,6 +163,7 @@ Result<SimRun> run_of(const Dump& dump) {
   if (lost) return Error{Errc::kUnsupported, "events are missing in this dump; the model knows no losses"};
   SimRun run;
   run.cpus = converter.cpus();
+  run.running = converter.running();
   run.events = std::move(converter).finish();
   run.end_ns = std::max(dump.window_end_ns(), run.events.empty() ? 0 : run.events.back().ts_ns + 1);
   return run;

@@ -39,6 +39,7 @@ struct SimRun {
   std::vector<SimEvent> events;
   std::uint16_t cpus = 0;
   std::uint64_t end_ns = 0;
+  std::map<std::uint32_t, std::uint16_t> running;  // threads that ran from the beginning, where that is told, and their CPUs
 };
 
 struct SimState {

@@ -108,7 +108,8 @@ std::string waker_text(const ExplainedOperation& e, const model::Wake& wake) {
                                    : "";
     return fmt::format("{}{} on CPU {}", packet, kContexts[wake.ctx & 3], wake.cpu);
   }
-  return fmt::format("{} on CPU {}", model::thread_label(e.timeline(), wake.waker, wake.ts_ns), wake.cpu);
+  const std::string waker = model::thread_label(e.timeline(), wake.waker, wake.ts_ns);
+  return wake.cpu == model::kNoCpu ? waker : fmt::format("{} on CPU {}", waker, wake.cpu);
 }
 
 // The longest wait of each step down to the largest cause.

@@ -100,7 +100,8 @@ void wakers_run(const model::Trace& trace, Tally tally, const CheckOptions&) {
       if (interval.state != State::kRunnable || interval.wake == model::kNone) continue;
       const model::Wake& wake = timeline.wake(interval.wake);
       const bool by_thread = wake.ctx == KF_CTX_TASK && wake.waker < model::kIdleThread;
-      if (!by_thread || (wake.flags & model::kWakeLost) || wake.ts_ns < timeline.begin_ns()) continue;
+      if (!by_thread || (wake.flags & model::kWakeLost) || wake.cpu == model::kNoCpu || wake.ts_ns < timeline.begin_ns())
+        continue;
       tally.checked();
       if (ran_on(timeline, wake.waker, wake.cpu, wake.ts_ns)) continue;
       if (in_doubt(timeline, wake.waker, wake.ts_ns)) {

@@ -36,6 +36,7 @@ void ThreadFacts::forked(const ForkEvent& e) {
   task.start_ns = e.child_start_ns;
   task.cgroup_id = e.cgroup_id;
   task.fork_ns = e.ts_ns;
+  if (task.waking_ns == 0) task.waking_cpu = e.cpu;
   named(e.ts_ns, e.comm);
 }
 

@@ -67,6 +67,7 @@ void TimelineBuilder::replay(const BaseFact& fact) {
 void TimelineBuilder::replay_fork(const kf_base_task& task) {
   ForkEvent event;
   event.ts_ns = task.fork_ns;
+  event.cpu = task.waking_ns == 0 ? task.waking_cpu : kNoCpu;
   event.parent_tid = task.parent_tid;
   event.child_tid = task.tid;
   event.child_tgid = task.tgid;

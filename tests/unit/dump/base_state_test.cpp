@@ -128,7 +128,7 @@ TEST(BaseState, CallInFlightEndsWithItsSyscallEvent) {
 }
 
 TEST(BaseState, ForkGivesIdentity) {
-  const auto state = folded({ChunkBuilder(0, {.cur_tid = 4})
+  const auto state = folded({ChunkBuilder(1, {.cur_tid = 4})
                                  .at(1us)
                                  .fork(4, 9, 8, {.start_ns = 900, .cgroup_id = 77, .comm = "web"})
                                  .after(10ns)
@@ -140,6 +140,7 @@ TEST(BaseState, ForkGivesIdentity) {
   EXPECT_EQ(child.start_ns, 900u);
   EXPECT_EQ(child.cgroup_id, 77u);
   EXPECT_EQ(child.fork_ns, 1'000u);
+  EXPECT_EQ(child.waking_cpu, 1);
   EXPECT_EQ(comm(child), "worker");
   EXPECT_EQ(child.known, KF_BASE_IDENTITY);
 }

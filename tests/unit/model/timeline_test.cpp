@@ -218,6 +218,25 @@ TEST(TimelineLife, ForkedThreadIsNewUntilItRuns) {
   EXPECT_EQ(timeline.thread(thread(timeline, 20).parent).tid, 7u);
 }
 
+// The fork is the last event before the window, the child's enqueue the first one in it.
+TEST(TimelineLife, ThreadForkedJustBeforeTheWindow_IsWokenWhereItsParentRan) {
+  TraceBuilder t;
+  t.runs(1, 7);
+  kf_base_task& child = t.base_tasks().emplace_back();
+  child.tid = child.tgid = 20;
+  child.parent_tid = 7;
+  child.known = KF_BASE_IDENTITY;
+  child.fork_ns = kBegin;
+  child.waking_cpu = 1;
+  t.at(kBegin + 100).cpu(1).wakeup(20, 0, true).at(12'000).switch_to(0, kAsleep);
+  const Timeline timeline = built(t);
+  const model::Wake& wake = timeline.wake(thread(timeline, 20).intervals.front().wake);
+  EXPECT_EQ(wake.ts_ns, kBegin);
+  EXPECT_EQ(wake.cpu, 1);
+  EXPECT_EQ(timeline.thread(wake.waker).tid, 7u);
+  EXPECT_EQ(timeline.piece_at(timeline.find_thread(7, kBegin), kBegin).state, State::kRunning);
+}
+
 TEST(TimelineLife, ReusedTidIsAnotherThread) {
   TraceBuilder t = on_cpu0();
   t.switch_to(8, {.state = KF_ST_DEAD}).at(20'000).fork(7, 7).wakeup(7, 0, true).at(21'000).switch_to(7, kAsleep);
