@@ -204,9 +204,23 @@ void PfTrace::read_event(std::string_view bytes, std::uint32_t cpu) {
         break;
       case 329:
         set(Kind::kSysEnter, 0, 1, 0);
+        for (pbf_reader enter = reader(message); enter.next();) {
+          if (enter.tag() == 2) {
+            out.args.push_back(enter.get_uint64());
+          } else {
+            enter.skip();
+          }
+        }
         break;
       case 330:
         set(Kind::kSysExit, 0, 1, 0);
+        for (pbf_reader exit = reader(message); exit.next();) {
+          if (exit.tag() == 2) {
+            out.ret = exit.get_int64();
+          } else {
+            exit.skip();
+          }
+        }
         break;
       default:
         ADD_FAILURE() << "FtraceEvent with field " << tag;

@@ -26,6 +26,8 @@ struct PfEvent {
   std::uint32_t prio = 0;
   std::uint32_t flags = 0;  // common_flags of a compact waking
   std::string comm;
+  std::vector<std::uint64_t> args;  // of a call that is entered
+  std::optional<std::int64_t> ret;  // of one that is left
 };
 
 struct PfState {

@@ -29,7 +29,7 @@ std::optional<CallSlice> CallSlices::whole(std::uint32_t index) {
   CallSlice slice{call.begin_ns, call.end_ns, true, &call};
   if (call.returned()) return cut(slice);
   const bool exited = !thread_.intervals.empty() && thread_.intervals.back().state == State::kExited;
-  if (index + 1u < thread_.calls.size()) {
+  if (index + 1u < thread_.calls.size() || was_left(index)) {
     slice.end_ns = std::max(last_seen_ns(index), slice.begin_ns);
   } else if (exited) {
     slice.end_ns = thread_.intervals.back().begin_ns;
@@ -61,6 +61,17 @@ std::uint64_t CallSlices::last_seen_ns(std::uint32_t index) {
     if (link == index) seen_ns = wait_end_ns(interval_);
   }
   return seen_ns;
+}
+
+// The thread has waited outside of the call after it was last seen in it: the call has returned, unseen.
+bool CallSlices::was_left(std::uint32_t index) const {
+  bool outside = false;
+  for (std::size_t i = thread_.intervals.size(); i-- > interval_;) {
+    const model::Interval& interval = thread_.intervals[i];
+    if (interval.call() == index) return outside;
+    outside |= interval.state == State::kBlocked || interval.state == State::kStopped;
+  }
+  return false;
 }
 
 // When the thread runs again after a wait.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "export/ftrace_events.hpp"
 
+#include <span>
+
 #include "base/escape.hpp"
 
 namespace kflight::exports {
@@ -64,7 +66,9 @@ void add_sys_enter(FtraceBundle& bundle, std::uint64_t ts_ns, std::uint32_t pid,
   bundle.add_event(ts_ns, pid, [&](FtraceMessage& event) {
     pf::Message<pf::SysEnter> enter(event, pf::FtraceEvent::kSysEnter);
     enter.add_int64(pf::SysEnter::kId, call.nr);
-    for (const std::uint64_t arg : {call.arg0, std::uint64_t{call.arg1}, std::uint64_t{call.arg2}})
+    constexpr std::size_t kTaken[] = {0, 1, 3, 4};  // by KF_ARGS_*
+    const std::uint64_t args[] = {call.arg0, call.arg1, call.arg2, call.arg3};
+    for (const std::uint64_t arg : std::span(args).first(kTaken[call.args_taken & 3]))
       enter.add_uint64(pf::SysEnter::kArgs, arg);
   });
 }

@@ -18,7 +18,9 @@ void add_rename(FtraceBundle& bundle, std::uint64_t ts_ns, std::uint32_t pid, st
                 std::string_view to);
 // The end of a thread: its tid may be another one's from then on.
 void add_free(FtraceBundle& bundle, std::uint64_t ts_ns, const TaskRef& task);
+// With those arguments that were taken.
 void add_sys_enter(FtraceBundle& bundle, std::uint64_t ts_ns, std::uint32_t pid, const model::Call& call);
+// With the result of a call that returned.
 void add_sys_exit(FtraceBundle& bundle, std::uint64_t ts_ns, std::uint32_t pid, const model::Call& call);
 
 }  // namespace kflight::exports

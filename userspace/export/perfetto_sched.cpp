@@ -335,13 +335,22 @@ void SchedWriter::new_task(std::uint64_t ts_ns, ThreadId id, const Wake& by) {
 }
 
 // A thread that was not the leader goes on under the leader's tid: to Perfetto another thread, which takes over the
-// CPU.
+// CPU and the call it is in. That becomes two slices, as a slice stays with its thread; the result is the second one's.
 void SchedWriter::exec(std::uint64_t ts_ns, ThreadId id) {
   const std::uint16_t cpu = cursors_[id].cpu;
-  if (has_cpu(cpu) && cpus_[cpu].current == id) bundle(cpu, ts_ns).add_switch(ts_ns, kPrevDead, task(id, cpu, ts_ns));
-  TaskRef before = task(id, cpu, ts_ns);
+  FtraceBundle& events = bundle(cpu, ts_ns);
+  const TaskRef after = task(id, cpu, ts_ns);
+  if (has_cpu(cpu) && cpus_[cpu].current == id) events.add_switch(ts_ns, kPrevDead, after);
+  TaskRef before = after;
   before.tid = timeline_.thread(id).former_tid;
-  add_free(bundle(cpu, ts_ns), ts_ns, before);
+  const model::Call* open = calls_[id] && calls_[id]->entered ? calls_[id]->now->call : nullptr;
+  if (open) {
+    model::Call so_far = *open;
+    so_far.flags &= static_cast<std::uint8_t>(~model::kCallReturned);
+    add_sys_exit(events, ts_ns, before.tid, so_far);
+  }
+  add_free(events, ts_ns, before);
+  if (open) add_sys_enter(events, ts_ns, after.tid, *open);
 }
 
 void SchedWriter::rename(std::uint64_t ts_ns, ThreadId id) {

@@ -56,6 +56,26 @@ TEST(CallSlices, MissingReturn_EndsWhereTheCallWasLastSeen) {
   EXPECT_THAT(slices_of(t), ElementsAre(Pair(1900, 3100), Pair(5000, 6000)));
 }
 
+TEST(CallSlices, MissingReturnOfTheLastCall_EndsWhereTheCallWasLastSeen) {
+  for (const bool exits : {false, true}) {
+    TraceBuilder t = two_cpus();
+    t.at(2000).cpu(0).switch_to(0, {.state = KF_ST_SLEEP, .call = "read", .enter_ns = 1900});
+    t.at(3000).cpu(1).waking(A).at(3100).cpu(0).switch_to(A);
+    t.at(5000).switch_to(0, {.state = KF_ST_DISK});  // a page fault of the program's
+    t.at(6000).cpu(1).waking(A).at(6100).cpu(0).switch_to(A);
+    if (exits) t.at(7000).switch_to(0, {.state = KF_ST_DEAD});
+    EXPECT_THAT(slices_of(t), ElementsAre(Pair(1900, 3100))) << (exits ? "and exits" : "");
+  }
+}
+
+TEST(CallSlices, LastCallThatSleepsAgain_HasNoEnd) {
+  TraceBuilder t = two_cpus();
+  t.at(2000).cpu(0).switch_to(0, {.state = KF_ST_SLEEP, .call = "read", .enter_ns = 1900});
+  t.at(3000).cpu(1).waking(A).at(3100).cpu(0).switch_to(A).at(4000).switch_to(0, {.preempt = true});
+  t.at(4100).switch_to(A).at(5000).switch_to(0, {.state = KF_ST_DISK, .call = "read"});
+  EXPECT_THAT(slices_of(t), ElementsAre(Pair(1900, kOpen)));
+}
+
 TEST(CallSlices, KnownFromWaitsOnly_AreTheWaits) {
   TraceBuilder t = two_cpus();
   t.at(2000).cpu(0).switch_to(0, {.state = KF_ST_SLEEP, .call = "read"});

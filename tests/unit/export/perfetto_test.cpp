@@ -17,6 +17,7 @@ using model::CauseKind;
 using testing::AllOf;
 using testing::Contains;
 using testing::ElementsAre;
+using testing::ElementsAreArray;
 using testing::Field;
 using testing::IsEmpty;
 using testing::Pair;
@@ -281,6 +282,28 @@ TEST(Perfetto, ThreadThatTakesTheLeadersTid_GoesOnUnderIt) {
   EXPECT_EQ(lives[1].name, "after");
 }
 
+// A slice of Perfetto's stays with its thread.
+TEST(Perfetto, ExecThatTakesTheLeadersTid_IsACallOfBothThreads) {
+  TraceBuilder t;
+  t.runs(0, 11).runs(1, A).named(A, "leader");
+  t.at(2000).cpu(1).switch_to(0, {.state = KF_ST_DEAD});
+  t.at(3000).cpu(0).exec(A, 11, "after");
+  t.at(3500).returns("execve", 2500, 0);
+  t.at(4500).returns("read", 4000, 5);
+  const PfTrace pf = exported(t, 1000, 9000);
+  const auto at = [](Kind kind, std::uint64_t ts_ns, std::uint32_t tid, std::optional<std::int64_t> ret = {}) {
+    return AllOf(Field(&PfEvent::kind, kind), Field(&PfEvent::ts_ns, ts_ns), Field(&PfEvent::tid, tid),
+                 Field(&PfEvent::ret, ret));
+  };
+  std::vector<PfEvent> calls;
+  for (const PfEvent& event : pf.events)
+    if (event.kind == Kind::kSysEnter || event.kind == Kind::kSysExit || (event.kind == Kind::kFree && event.tid == 11))
+      calls.push_back(event);
+  EXPECT_THAT(calls, ElementsAre(at(Kind::kSysEnter, 2500, 11), at(Kind::kSysExit, 3000, 11), at(Kind::kFree, 3000, 11),
+                                 at(Kind::kSysEnter, 3000, A), at(Kind::kSysExit, 3500, A, 0),
+                                 at(Kind::kSysEnter, 4000, A), at(Kind::kSysExit, 4500, A, 5)));
+}
+
 // ------------------------------------------------------------------ what is not known
 
 TEST(Perfetto, Loss_LeavesNobodyOnTheCpu) {
@@ -316,6 +339,20 @@ TEST(Perfetto, Calls_AreEnteredAndLeft) {
   EXPECT_EQ(in[0].value, 0) << "read";
   EXPECT_EQ(out[0].ts_ns, 3000u);
   EXPECT_EQ(in[1].ts_ns, 3500u);
+}
+
+TEST(Perfetto, Call_HasTheArgumentsThatWereTaken) {
+  const std::vector<std::uint64_t> all = {0xffffffffffffff9c, 0x12345678, 2, 3};
+  for (const auto& [class_of_call, taken] :
+       {std::pair{KF_ARGS_NONE, 0u}, {KF_ARGS_0, 1u}, {KF_ARGS_012, 3u}, {KF_ARGS_0123, 4u}}) {
+    TraceBuilder t = two_cpus();
+    const std::array<std::uint64_t, 4> args = {all[0], 0x7f0012345678, 2, 3};
+    t.at(2000).cpu(0).switch_to(0, {.state = KF_ST_SLEEP, .call = "read", .enter_ns = 1500, .args = args});
+    std::get<SwitchEvent>(t.events().back()).sys.args_taken = static_cast<std::uint16_t>(class_of_call);
+    const auto in = of_kind(exported(t, 1000, 9000), Kind::kSysEnter);
+    ASSERT_EQ(in.size(), 1u);
+    EXPECT_THAT(in[0].args, ElementsAreArray(all.begin(), all.begin() + taken)) << "class " << class_of_call;
+  }
 }
 
 TEST(Perfetto, CallFromBeforeTheWindow_BeginsWithIt) {
