@@ -165,8 +165,9 @@ struct ChunkRef;  // dump/merge.hpp
 
 class Dump {
  public:
-  // Maps the file. Fails with kNotFound, kPermission, kIo; kDamaged: no kflight dump; kUnsupported: of a newer major
-  // version. Takes at most 64 MiB and 512 times the file's size of memory, whatever the file claims.
+  // Maps the file. Fails with kNotFound, kPermission, kIo; kUsage: a directory, pipe or device; kDamaged: no kflight
+  // dump; kUnsupported: of a newer major version. Takes at most 64 MiB and 512 times the file's size of memory, whatever
+  // the file claims.
   static Result<Dump> open(const std::string& path);
   // Copies nothing: `bytes` must outlive the Dump and everything read from it.
   static Result<Dump> from_bytes(std::span<const std::byte> bytes);
@@ -192,6 +193,7 @@ class Dump {
   std::span<const kf_base_lane> base_lanes() const noexcept;
   std::span<const kf_open_call> open_calls() const noexcept;
   std::span<const kf_ctl> resolutions() const noexcept;
+  // With what a damaged file may lack behind the last chunks that it has: no number shows that.
   std::span<const kf_loss> losses() const noexcept;
   std::span<const Stack> stacks() const noexcept;              // by id, each once
   const Stack* stack(std::uint64_t id) const noexcept;         // null: not in the dump

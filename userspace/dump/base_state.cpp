@@ -59,7 +59,9 @@ std::vector<kf_base_task> BaseState::tasks() const {
   for (const auto& thread : threads_.all()) {
     if (!thread.worth_keeping()) continue;
     out.push_back(thread.task);
-    if (!(thread.task.out_flags & kOutHasSys)) out.back().sys = {};
+    if (thread.in_call()) continue;
+    out.back().out_flags &= static_cast<kf_u8>(~kOutHasSys);
+    out.back().sys = {};
   }
   std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.tid < b.tid; });
   return out;

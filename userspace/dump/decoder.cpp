@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Kinds with a fixed shape are read field by field; generic ones are checked against their own length first, because a
-// newer kernel side may send kinds or fields that are not known here. Nothing is trusted but the span's size.
+// newer kernel side may send kinds or fields that are not known here. Nothing is trusted but the span's size. The words
+// may lie in a mapped file that somebody changes meanwhile: a check holds for the value it saw, not for the next read.
 #include "dump/decoder.hpp"
 
 #include <algorithm>
@@ -10,6 +11,8 @@
 
 namespace kflight::dump {
 namespace {
+
+kf_u64 read_once(const kf_u64& word) { return *static_cast<const volatile kf_u64*>(&word); }
 
 // A time `before_ns` earlier than `ts_ns`; 0, "not known", when that is before the clock began.
 std::uint64_t earlier(std::uint64_t ts_ns, std::uint64_t before_ns) {
@@ -46,12 +49,27 @@ constexpr std::uint32_t min_words(std::uint32_t generic_kind) {
   return generic_kind < kMinWords.size() ? kMinWords[generic_kind] : 0;
 }
 
-bool well_formed(std::span<const kf_u64> event) {
-  const std::uint32_t kind = kf_generic_kind(event[0]);
+bool well_formed(kf_u64 w, std::span<const kf_u64> event) {
+  const std::uint32_t kind = kf_generic_kind(w);
   if (min_words(kind) == 0 || event.size() < min_words(kind)) return false;
   if (kind == KF_GEN_EXEC) return event[1] >> 32 <= (event.size() - KF_EXEC_WORDS_MIN) * sizeof(kf_u64);
   if (kind == KF_GEN_SYSCALL_OPEN) return 2 + kf_sys_words(event[2]) <= event.size();
   return true;
+}
+
+// How many words the call at `in` takes; 0 when there are not so many. What it says of itself is read more than once,
+// which matters only where the longest call would not fit: there from a copy.
+std::size_t get_sys(const kf_u64* in, std::size_t left, kf_sys& sys) {
+  constexpr std::size_t kLongest = 4;
+  kf_u64 copy[kLongest] = {};
+  if (left < kLongest) {
+    std::copy_n(in, left, copy);
+    in = copy;
+  }
+  const std::size_t words = kf_sys_words(read_once(*in));
+  if (words > left) return 0;
+  kf_get_sys(in, &sys);
+  return words;
 }
 
 }  // namespace
@@ -68,7 +86,7 @@ ChunkCursor::ChunkCursor(const kf_chunk& head, std::span<const kf_u64> words) no
 bool ChunkCursor::next(Event& out) noexcept {
   while (at_ < end_) {
     const std::size_t first = at_;
-    const kf_u64 w = words_[at_++];
+    const kf_u64 w = read_once(words_[at_++]);
     switch (kf_word_kind(w)) {
       case KF_EV_TIME:
         now_ns_ += kf_unpack_time(w);
@@ -119,15 +137,14 @@ bool ChunkCursor::fail(std::size_t first) noexcept {
 
 bool ChunkCursor::take(kf_u64& word) noexcept {
   if (at_ >= end_) return false;
-  word = words_[at_++];
+  word = read_once(words_[at_++]);
   return true;
 }
 
 bool ChunkCursor::take(kf_sys& sys) noexcept {
-  if (at_ >= end_ || kf_sys_words(words_[at_]) > end_ - at_) return false;
-  kf_get_sys(words_ + at_, &sys);
-  at_ += kf_sys_words(words_[at_]);
-  return true;
+  const std::size_t words = get_sys(words_ + at_, end_ - at_, sys);
+  at_ += words;
+  return words != 0;
 }
 
 bool ChunkCursor::decode_switch(kf_u64 w, Event& out) noexcept {
@@ -231,19 +248,19 @@ bool ChunkCursor::decode_generic(kf_u64 w, Event& out) noexcept {
   const std::span<const kf_u64> event(words_ + first, length);
   now_ns_ += kf_generic_dt(w);
   at_ = first + length;
-  if (well_formed(event)) return decode_known_generic(event, out), true;
+  if (well_formed(w, event)) return decode_known_generic(w, event, out), true;
   auto& unknown = start<UnknownEvent>(out);
   unknown.generic_kind = static_cast<std::uint8_t>(kf_generic_kind(w));
   unknown.words = static_cast<std::uint8_t>(length);
   return true;
 }
 
-void ChunkCursor::decode_known_generic(std::span<const kf_u64> event, Event& out) const noexcept {
-  const std::uint32_t payload = kf_generic_payload(event[0]);
+void ChunkCursor::decode_known_generic(kf_u64 w, std::span<const kf_u64> event, Event& out) const noexcept {
+  const std::uint32_t payload = kf_generic_payload(w);
   const std::uint32_t tid = payload & KF_TID_MASK;
   const auto low = [&](std::size_t i) { return static_cast<std::uint32_t>(event[i]); };
   const auto high = [&](std::size_t i) { return static_cast<std::uint32_t>(event[i] >> 32); };
-  switch (kf_generic_kind(event[0])) {
+  switch (kf_generic_kind(w)) {
     case KF_GEN_MIGRATE: {
       auto& e = start<MigrateEvent>(out);
       e.migrated_tid = tid;
@@ -267,7 +284,8 @@ void ChunkCursor::decode_known_generic(std::span<const kf_u64> event, Event& out
       e.new_tid = tid;
       e.old_tid = low(1) & KF_TID_MASK;
       e.comm = comm_of(&event[2]);
-      e.filename = {reinterpret_cast<const char*>(event.data() + KF_EXEC_WORDS_MIN), high(1)};
+      const auto name = std::as_bytes(event.subspan(KF_EXEC_WORDS_MIN));
+      e.filename = {reinterpret_cast<const char*>(name.data()), std::min<std::size_t>(high(1), name.size())};
       return;
     }
     case KF_GEN_EXIT: {
@@ -297,20 +315,20 @@ void ChunkCursor::decode_known_generic(std::span<const kf_u64> event, Event& out
     case KF_GEN_SYSCALL_OPEN: {
       auto& e = start<SyscallOpenEvent>(out);
       e.enter_ns = earlier(now_ns_, event[1]);
-      kf_get_sys(&event[2], &e.sys);
+      get_sys(&event[2], event.size() - 2, e.sys);
       return;
     }
     default:  // well_formed() lets nothing else through
-      return decode_cause_event(event, out);
+      return decode_cause_event(w, event, out);
   }
 }
 
 // The kinds that go with the cause register.
-void ChunkCursor::decode_cause_event(std::span<const kf_u64> event, Event& out) const noexcept {
-  const std::uint32_t payload = kf_generic_payload(event[0]);
+void ChunkCursor::decode_cause_event(kf_u64 w, std::span<const kf_u64> event, Event& out) const noexcept {
+  const std::uint32_t payload = kf_generic_payload(w);
   const std::uint32_t tid = payload & KF_TID_MASK;
   const auto context = static_cast<std::uint8_t>(payload >> 22 & 3);
-  switch (kf_generic_kind(event[0])) {
+  switch (kf_generic_kind(w)) {
     case KF_GEN_BLOCK: {
       auto& e = start<BlockEvent>(out);
       e.phase = static_cast<std::uint8_t>(payload & 3);

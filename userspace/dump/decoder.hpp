@@ -45,8 +45,8 @@ class ChunkCursor {
   void decode_wakeup(kf_u64 w, Event& out) noexcept;
   bool decode_syscall(kf_u64 w, Event& out) noexcept;
   bool decode_generic(kf_u64 w, Event& out) noexcept;
-  void decode_known_generic(std::span<const kf_u64> event, Event& out) const noexcept;
-  void decode_cause_event(std::span<const kf_u64> event, Event& out) const noexcept;
+  void decode_known_generic(kf_u64 w, std::span<const kf_u64> event, Event& out) const noexcept;
+  void decode_cause_event(kf_u64 w, std::span<const kf_u64> event, Event& out) const noexcept;
 
   const kf_u64* words_ = nullptr;
   std::size_t at_ = 0;

@@ -6,11 +6,15 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
+#include <optional>
 #include <utility>
 
 #include "dump/dump_contents.hpp"
 #include "dump/fd_links.hpp"
+#include "dump/lane_order.hpp"
 #include "dump/meta.hpp"
+#include "dump/record_blob.hpp"
 #include "dump/section.hpp"
 #include "dump/section_walk.hpp"
 #include "dump/unpack.hpp"
@@ -21,6 +25,7 @@ namespace {
 
 constexpr std::size_t kMaxDamageNotes = 256;
 constexpr std::uint64_t kHourNs = 3'600'000'000'000;
+constexpr std::uint32_t kAnyLane = 0xffffffff;  // in kf_loss
 
 // Threads and CPUs are places in tables of those who read on, where 0xffff means no CPU and ~0 no thread. Events have no
 // room for larger numbers than the kernel gives out; records are held to the same.
@@ -45,13 +50,20 @@ class Loader {
 
   void load_sections();
   void set_window();
+  void doubt_ends_of_lanes();
+  void doubt_begins_of_lanes();
 
  private:
+  struct FoundMeta {
+    std::uint64_t offset, bytes;  // of the section
+    Payload payload;
+  };
+
   void note(std::uint64_t offset, std::uint64_t bytes, std::string what);
   void take_section(const SectionWalk& walk);
   void take_payload(const SectionWalk& walk, Payload payload);
   void take_chunks(std::uint64_t offset, Payload payload);
-  void take_meta(const SectionWalk& walk, std::span<const std::byte> bytes);
+  void read_meta();
   void take_views(const SectionWalk& walk, Payload payload);
   template <class Record>
   void take_table(const SectionWalk& walk, std::span<const std::byte> bytes, std::vector<Record>& records);
@@ -62,7 +74,8 @@ class Loader {
   Unpacker unpacker_;
   std::uint64_t index_offset_ = 0;  // of the last INDEX section seen
   std::uint32_t chunk_damage_ = 0;  // places so far where chunks may be missing
-  bool has_meta_ = false;
+  bool base_lanes_damaged_ = false;
+  std::optional<FoundMeta> meta_;  // the last so far
   std::uint64_t notes_left_out_ = 0;
 };
 
@@ -91,7 +104,7 @@ void Loader::load_sections() {
         if (!contents_.complete)
           note(contents_.file.size(), 0,
                "the file does not end with a valid trailer: it was cut off or never finished");
-        if (!has_meta_) note(0, 0, "there is no usable metadata section: host, clocks and cause are not known");
+        read_meta();
         if (notes_left_out_ > 0) contents_.damage.push_back({0, 0, fmt::format("{} more places", notes_left_out_)});
         return;
     }
@@ -108,12 +121,14 @@ void Loader::take_section(const SectionWalk& walk) {
   if (payload) return take_payload(walk, std::move(*payload));
   note(walk.offset(), walk.bytes(), payload.error().what);
   if (walk.header().kind == KF_SEC_CHUNKS) ++chunk_damage_;
+  if (walk.header().kind == KF_SEC_BASE_LANES) base_lanes_damaged_ = true;
 }
 
 void Loader::take_payload(const SectionWalk& walk, Payload payload) {
   switch (walk.header().kind) {
     case KF_SEC_META:
-      return take_meta(walk, payload.bytes);
+      meta_ = {walk.offset(), walk.bytes(), std::move(payload)};
+      return;
     case KF_SEC_TASKS:
       return take_table(walk, payload.bytes, contents_.tasks);
     case KF_SEC_BASE_TASKS:
@@ -188,20 +203,24 @@ void Loader::take_views(const SectionWalk& walk, Payload payload) {
   if (payload.owned) contents_.unpacked.push_back(std::move(payload.owned));
 }
 
-void Loader::take_meta(const SectionWalk& walk, std::span<const std::byte> bytes) {
-  const std::string_view text{reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-  auto parsed = meta_from_json(text);
-  has_meta_ = parsed.is_object;
-  if (parsed.is_object) {
-    contents_.meta = std::move(parsed.meta);
-    contents_.meta_json = text;
+// Only the last one is parsed: many of them take no longer than one. From a copy, because it is read twice.
+void Loader::read_meta() {
+  ParsedMeta parsed;
+  if (meta_) {
+    contents_.meta_json = text_of(meta_->payload.bytes);
+    meta_->payload = {};
+    parsed = meta_from_json(contents_.meta_json);
+    if (!parsed.problems.empty())
+      note(meta_->offset, meta_->bytes, fmt::format("metadata: {}", fmt::join(parsed.problems, ", ")));
   }
-  if (!parsed.problems.empty())
-    note(walk.offset(), walk.bytes(), fmt::format("metadata: {}", fmt::join(parsed.problems, ", ")));
+  if (!parsed.is_object) {
+    contents_.meta_json.clear();
+    return note(0, 0, "there is no usable metadata section: host, clocks and cause are not known");
+  }
+  contents_.meta = std::move(parsed.meta);
   // A writer of this minor version or a later one knows every field we know.
-  if (parsed.is_object && !parsed.missing.empty() &&
-      std::cmp_greater_equal(contents_.header.version_minor, KF_DUMP_VERSION_MINOR))
-    note(walk.offset(), walk.bytes(), fmt::format("metadata without {}", fmt::join(parsed.missing, ", ")));
+  if (!parsed.missing.empty() && std::cmp_greater_equal(contents_.header.version_minor, KF_DUMP_VERSION_MINOR))
+    note(meta_->offset, meta_->bytes, fmt::format("metadata without {}", fmt::join(parsed.missing, ", ")));
 }
 
 // The length of the chunk at the start of `bytes`, 0 when no chunk is there.
@@ -227,7 +246,8 @@ void Loader::take_chunks(std::uint64_t offset, Payload payload) {
     }
     const auto* head = reinterpret_cast<const kf_chunk*>(rest.data());
     const auto* words = reinterpret_cast<const kf_u64*>(rest.data() + sizeof *head);
-    contents_.chunks.push_back({.head = head, .words = {words, head->n_words}, .damage_before = chunk_damage_});
+    const auto n_words = (size - sizeof *head) / sizeof *words;  // as checked: the header may have changed since
+    contents_.chunks.push_back({.head = head, .words = {words, n_words}, .damage_before = chunk_damage_});
     rest = rest.subspan(size);
   }
   if (payload.owned) contents_.unpacked.push_back(std::move(payload.owned));
@@ -259,6 +279,42 @@ void Loader::set_window() {
   const bool to_is_sane = window.to_ns != 0 && window.to_ns >= begin && near_last && !tail_is_missing();
   contents_.window_begin_ns = begin;
   contents_.window_end_ns = to_is_sane ? window.to_ns : std::max(begin, last + (last != 0));
+}
+
+// The chunks' numbers show holes in front of a chunk. A CPU without a chunk behind the last damage, or behind the cut,
+// may have had some there: nothing is known of it from the end of its last one on.
+void Loader::doubt_ends_of_lanes() {
+  if (contents_.complete && chunk_damage_ == 0) return;
+  struct End {
+    std::uint64_t ns = 0;
+    std::uint32_t damage_before = 0;
+  };
+  std::map<std::uint16_t, End> ends;
+  for (const auto& lane : contents_.base_lanes) {
+    End& end = ends[lane.lane];
+    end.ns = std::max<std::uint64_t>(end.ns, lane.through_ns);
+  }
+  for (const auto& chunk : contents_.chunks) {
+    End& end = ends[chunk.head->lane & KF_CPU_MASK];
+    if (is_nested(*chunk.head)) continue;  // it overtakes others
+    end.ns = std::max<std::uint64_t>(end.ns, chunk.head->last_ns);
+    end.damage_before = std::max(end.damage_before, chunk.damage_before);
+  }
+  const auto doubt = [&](std::uint32_t lane, std::uint64_t from_ns) {
+    const auto to_ns = contents_.window_end_ns;
+    contents_.losses.push_back({.kind = KF_LOSS_UNFLUSHED, .lane = lane, .from_ns = std::min(from_ns, to_ns),
+                                .to_ns = to_ns, .count = 0});
+  };
+  for (const auto& [lane, end] : ends)
+    if (!contents_.complete || end.damage_before < chunk_damage_)
+      doubt(lane, end.ns != 0 ? end.ns : contents_.window_begin_ns);
+  if (ends.size() < contents_.meta.host.cpus_online) doubt(kAnyLane, contents_.window_begin_ns);
+}
+
+// Without the base lanes, wherever they stood, what precedes a lane's first chunk looks lost: the file is to blame.
+void Loader::doubt_begins_of_lanes() {
+  if (!base_lanes_damaged_) return;
+  for (auto& chunk : contents_.chunks) ++chunk.damage_before;
 }
 
 // A header whose checksum fails is replaced: the version it claims is not to be believed, and the rest of the file may
@@ -295,6 +351,8 @@ Result<> load_contents(Dump::Impl& contents, const std::string& name) {
   Loader loader(contents);
   loader.load_sections();
   loader.set_window();
+  loader.doubt_ends_of_lanes();
+  loader.doubt_begins_of_lanes();
   contents.stacks.finish();
   sort_fd_links(contents.fd_links);
   return Ok{};

@@ -14,7 +14,9 @@ void ThreadFacts::switched_out(const SwitchEvent& e) {
   const bool dead = e.prev_state == KF_ST_DEAD;
   if (dead && task.in_ns > e.ts_ns) return forget_before(e.ts_ns + 1);  // the tid has a new bearer, its fork was lost
   ++task.switch_outs;
-  set_call(e.ts_ns, e.has_sys ? &e.sys : nullptr, e.enter_ns);
+  const bool stays_runnable = !dead && (e.preempt || e.prev_state == KF_ST_RUNNING);
+  if (e.has_sys || !stays_runnable) set_call(e.ts_ns, e.has_sys ? &e.sys : nullptr, e.enter_ns);
+  else runnable_ns = std::max<kf_u64>(runnable_ns, e.ts_ns);
   if (e.ts_ns < task.out_ns) return;
   task.known = (task.known & ~(KF_BASE_SNAPSHOT | KF_BASE_EXITED)) | (dead ? KF_BASE_EXITED : 0);
   task.out_ns = e.ts_ns;
@@ -63,6 +65,7 @@ void ThreadFacts::continues(const ThreadFacts& former) {
   if (was.waking_ns > task.waking_ns) take_waking(former);
   if (was.wakeup_ns > task.wakeup_ns) placed(was.wakeup_ns, was.wakeup_cpu);
   if (former.call_ns > call_ns) take_call(former);
+  runnable_ns = std::max(runnable_ns, former.runnable_ns);
   if (!(task.known & KF_BASE_IDENTITY)) take_identity(former);
   if (was.last_event_ns != 0) note(was.last_event_ns);
   task.switch_outs = was.switch_outs;
@@ -127,7 +130,12 @@ void ThreadFacts::take_waking(const ThreadFacts& from) {
 }
 
 void ThreadFacts::take_call(const ThreadFacts& from) {
-  set_call(from.call_ns, (from.task.out_flags & kOutHasSys) ? &from.task.sys : nullptr, from.task.call_enter_ns);
+  call_ns = from.call_ns;
+  entry_told_ns = from.entry_told_ns;
+  no_call_ns = from.no_call_ns;
+  task.call_enter_ns = from.task.call_enter_ns;
+  task.out_flags = static_cast<kf_u8>((task.out_flags & ~kOutHasSys) | (from.task.out_flags & kOutHasSys));
+  task.sys = from.task.sys;
 }
 
 void ThreadFacts::take_identity(const ThreadFacts& from) {
@@ -155,12 +163,15 @@ ThreadFacts ThreadFacts::facts_since(kf_u64 ts_ns) const {
   if (later(task.waking_ns)) out.take_waking(*this);
   if (later(task.wakeup_ns)) out.placed(task.wakeup_ns, task.wakeup_cpu);
   if (later(call_ns)) out.take_call(*this);
+  if (!later(entry_told_ns)) out.entry_told_ns = out.task.call_enter_ns = 0;
+  if (later(runnable_ns)) out.runnable_ns = runnable_ns;
   out.task.switch_outs = out.task.out_ns ? 1 : 0;
   return out;
 }
 
 void ThreadFacts::drop_snapshot() {
   if (call_ns == task.snapshot_ns) call_ns = 0;
+  if (entry_told_ns == task.snapshot_ns) entry_told_ns = task.call_enter_ns = 0;
   ThreadFacts rest = facts_since(1);
   rest.take_identity(*this);
   *this = rest;

@@ -6,6 +6,8 @@
 // of order. Every rule therefore compares times and never relies on what came before: any order gives the same facts.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 
 #include "kflight/dump_format.h"
@@ -23,6 +25,9 @@ struct ThreadFacts {
   kf_u64 first_event_ns = 0;
   kf_u64 not_before_ns = 0;  // events before this time are of an earlier thread with the same tid
   kf_u64 call_ns = 0;        // when what is known about the call in flight was true
+  kf_u64 entry_told_ns = 0;  // when its entry was told of; 0: it was not
+  kf_u64 no_call_ns = 0;     // when it was last known to be in another call, or none, before that
+  kf_u64 runnable_ns = 0;    // last switch-out that says nothing of a call whose entry is known, and otherwise: in none
   kf_u64 comm_ns = 0;        // when the name was given; 0 when it comes from a snapshot
   kf_base_task task{};
   kf_base_stack stack{};  // taken at its last switch-out, if its out_ns is that of the task
@@ -71,6 +76,11 @@ struct ThreadFacts {
   void continues(const ThreadFacts& former);
   void snapshot(const kf_task& seen);
 
+  // With a known entry it goes on until its end is told, whatever switch-outs leave out.
+  bool in_call() const {
+    return (task.out_flags & kOutHasSys) && (task.call_enter_ns != 0 || runnable_ns <= call_ns);
+  }
+
   // False: nothing is known about it but that an older bearer of its tid is gone.
   bool worth_keeping() const { return task.known != 0 || task.last_event_ns != 0; }
 
@@ -88,12 +98,29 @@ struct ThreadFacts {
     task.wakeup_ns = ts_ns;
     task.wakeup_cpu = cpu;
   }
+  // In which call it was at ts_ns; null: in none. Only the first switch-out of a call tells of its entry, and may be folded
+  // after later ones: it counts unless the thread was in another call, or in none, in between.
   void set_call(kf_u64 ts_ns, const kf_sys* sys, kf_u64 enter_ns) {
-    if (ts_ns < call_ns) return;
-    call_ns = ts_ns;
-    task.call_enter_ns = enter_ns;
-    task.out_flags = static_cast<kf_u8>(sys ? task.out_flags | kOutHasSys : task.out_flags & ~kOutHasSys);
-    if (sys) task.sys = *sys;
+    const bool later = ts_ns >= call_ns;
+    const bool same = sys && (task.out_flags & kOutHasSys) && same_request(*sys, task.sys);
+    if (!same) {
+      no_call_ns = std::max(no_call_ns, std::min(ts_ns, call_ns));
+      if (ts_ns >= entry_told_ns) entry_told_ns = task.call_enter_ns = 0;
+    }
+    if (later) {
+      call_ns = ts_ns;
+      task.out_flags = static_cast<kf_u8>(sys ? task.out_flags | kOutHasSys : task.out_flags & ~kOutHasSys);
+      if (sys) task.sys = *sys;
+    }
+    if (enter_ns != 0 && ts_ns >= entry_told_ns && (later || (same && ts_ns > no_call_ns))) {
+      entry_told_ns = ts_ns;
+      task.call_enter_ns = enter_ns;
+    }
+  }
+  static bool same_request(const kf_sys& a, const kf_sys& b) {  // as model/call_log.cpp compares
+    return a.nr == b.nr && a.abi == b.abi && a.args[0] == b.args[0] &&
+           static_cast<kf_u32>(a.args[1]) == static_cast<kf_u32>(b.args[1]) &&
+           static_cast<kf_u32>(a.args[2]) == static_cast<kf_u32>(b.args[2]);
   }
   void take_in(const ThreadFacts& from);
   void take_out(const ThreadFacts& from);

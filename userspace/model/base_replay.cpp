@@ -93,6 +93,7 @@ void TimelineBuilder::replay_switch_out(const kf_base_task& task) {
   const ThreadId id = alive_and_known(task.tid, task.out_ns);
   if (open(id).state == State::kRunning && open(id).cpu != event.cpu) vacate(open(id), event.ts_ns);
   switch_out(event);
+  if (open(id).state == State::kThrottled) open(id).flags |= kIntervalInferred;  // there may have been a refill since
   // Who came next is another thread's fact, or the lane's.
   auto& row = out_.occupancy_[event.cpu];
   if (!row.empty() && row.back().thread == id) {
@@ -180,6 +181,7 @@ void TimelineBuilder::compare_switches(ThreadId id, const kf_task& task) {
   if (missing == 0) return;
   out_.counters_.lost_switches += missing;
   forget_since_last_switch_out(id);
+  state(id).last_nsw = -1;  // nothing to compare with any more: a damaged snapshot may name the thread again
 }
 
 void TimelineBuilder::learn_from_dump_snapshot(const kf_task& task) {

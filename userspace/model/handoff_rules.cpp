@@ -34,6 +34,14 @@ IntervalNote::Kind kind_of_lock(std::uint8_t kind) {
 
 std::uint64_t apart(std::uint64_t a, std::uint64_t b) { return a > b ? a - b : b - a; }
 
+// The event is of a later request at the address of this one. Others are merged into a request until it is issued, so it
+// may have grown since it was inserted; of a completion the bytes may be a part.
+bool is_another(const BlockRequest& known, const BlockEvent& event) {
+  if (event.phase == KF_BLOCK_INSERT || event.op != known.op || event.dev != known.dev) return true;
+  if (event.phase != KF_BLOCK_ISSUE) return false;
+  return known.issued_ns != 0 ? event.bytes != known.bytes : event.bytes < known.bytes;
+}
+
 }  // namespace
 
 // ---------------------------------------------------------------------------------------------- causes of wakings
@@ -114,7 +122,7 @@ std::uint32_t TimelineBuilder::completed_request(const Wake& wake, std::uint32_t
 void TimelineBuilder::on(const BlockEvent& event) {
   observe_current(event);
   auto known = requests_in_flight_.find(event.request);
-  if (known != requests_in_flight_.end() && event.phase == KF_BLOCK_INSERT) {
+  if (known != requests_in_flight_.end() && is_another(out_.block_requests_[known->second], event)) {
     requests_in_flight_.erase(known);  // its completion was not seen
     known = requests_in_flight_.end();
   }
@@ -131,7 +139,10 @@ void TimelineBuilder::on(const BlockEvent& event) {
   }
   BlockRequest& request = out_.block_requests_[known->second];
   if (event.phase == KF_BLOCK_INSERT) request.queued_ns = event.ts_ns;
-  if (event.phase == KF_BLOCK_ISSUE) request.issued_ns = event.ts_ns;
+  if (event.phase == KF_BLOCK_ISSUE) {
+    request.issued_ns = event.ts_ns;
+    request.bytes = event.bytes;
+  }
   if (event.phase != KF_BLOCK_COMPLETE) return;
   request.completed_ns = event.ts_ns;
   request.failed = event.failed;
@@ -231,6 +242,7 @@ void TimelineBuilder::on(const LockWaitEvent& event) {
 
 void TimelineBuilder::on(const ThrottleEvent& event) {
   observe_current(event);
+  if (event.cgroup_id != 0) quota_cgroups_[event.group] = event.cgroup_id;
   if (event.tid == 0) return;
   ThreadState& throttled = state(alive_and_known(event.tid, event.ts_ns));
   throttled.note = {event.ts_ns, event.group, kNoThread, IntervalNote::Kind::kQuota, 0};
@@ -239,29 +251,58 @@ void TimelineBuilder::on(const ThrottleEvent& event) {
 
 // A note tells of the interval that the switch-out after it begins.
 void TimelineBuilder::keep_note(ThreadId id, const SwitchEvent& event) {
-  if (!std::exchange(state(id).has_note, false)) return;
-  IntervalNote note = state(id).note;
   const Interval& interval = open(id);
+  const bool throttled = interval.state == State::kThrottled;
+  IntervalNote note = state(id).note;
+  const bool noted = std::exchange(state(id).has_note, false) && event.ts_ns - note.begin_ns <= kNoteReachNs;
   const bool quota = note.kind == IntervalNote::Kind::kQuota;
-  if (event.ts_ns - note.begin_ns > kNoteReachNs || interval.state != (quota ? State::kThrottled : State::kBlocked))
+  if (!noted || (quota ? !throttled : interval.state != State::kBlocked)) {
+    if (throttled) throttled_without_note(id);
     return;
+  }
   note.begin_ns = interval.begin_ns;
   threads_[id].notes.push_back(note);  // in order, as a thread's intervals are
   if (quota) throttled_[note.object].push_back(id);
 }
 
-// Who was throttled is on the queue of its CPU again.
+void TimelineBuilder::throttled_without_note(ThreadId id) {
+  if (threads_[id].cgroup_id != 0) throttled_unnoted_[threads_[id].cgroup_id].push_back(id);
+  newly_unnoted_.push_back(id);
+}
+
+bool TimelineBuilder::is_throttled_without_note(ThreadId id) {
+  return open(id).state == State::kThrottled && threads_[id].note_of(open(id)) == nullptr;
+}
+
 void TimelineBuilder::on(const RefillEvent& event) {
   observe_current(event);
-  const auto of_group = throttled_.extract(event.group);
-  if (of_group.empty()) return;
-  for (const ThreadId id : of_group.mapped()) {
-    const Interval& interval = open(id);
-    const IntervalNote* note = interval.state == State::kThrottled ? threads_[id].note_of(interval) : nullptr;
-    if (!note || note->object != event.group) continue;  // it went on without this refill
-    const std::uint8_t flags = event.some_wait ? kIntervalInferred : std::uint8_t{0};
-    push(id, {event.ts_ns, kNone, kNone, interval.cpu, State::kRunnable,
-              static_cast<std::uint8_t>(RunnableWhy::kRefilled), flags, interval.prio});
+  const auto refill = [&](ThreadId id, std::uint8_t flags) {
+    push(id, {event.ts_ns, kNone, kNone, open(id).cpu, State::kRunnable,
+              static_cast<std::uint8_t>(RunnableWhy::kRefilled), flags, open(id).prio});
+  };
+  // Who was throttled is on the queue of its CPU again.
+  if (const auto of_group = throttled_.extract(event.group); !of_group.empty()) {
+    for (const ThreadId id : of_group.mapped()) {
+      const Interval& interval = open(id);
+      const IntervalNote* note = interval.state == State::kThrottled ? threads_[id].note_of(interval) : nullptr;
+      if (!note || note->object != event.group) continue;  // it went on without this refill
+      refill(id, event.some_wait ? kIntervalInferred : std::uint8_t{0});
+    }
+  }
+  // Of whom nothing told the group: most probably its own cgroup's, yet it may have been one above that.
+  if (const auto cgroup = quota_cgroups_.find(event.group); cgroup != quota_cgroups_.end()) {
+    if (const auto of_cgroup = throttled_unnoted_.extract(cgroup->second); !of_cgroup.empty()) {
+      for (const ThreadId id : of_cgroup.mapped())
+        if (is_throttled_without_note(id)) refill(id, kIntervalInferred);
+    }
+  }
+  // The others may have waited for this one: from here on nobody knows.
+  for (const ThreadId id : std::exchange(newly_unnoted_, {})) {
+    if (!is_throttled_without_note(id)) continue;
+    Interval doubtful = open(id);
+    doubtful.begin_ns = event.ts_ns;
+    doubtful.flags = kIntervalInferred;
+    push(id, doubtful);
   }
 }
 

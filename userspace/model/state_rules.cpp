@@ -21,6 +21,8 @@ struct Left {
 
 Left runnable(RunnableWhy why) { return {State::kRunnable, static_cast<std::uint8_t>(why)}; }
 
+bool wants_cpu(const Left& left) { return left.state == State::kRunnable || left.state == State::kThrottled; }
+
 bool yields(const SwitchEvent& event) {
   static const auto kYield = dump::syscall_nr("sched_yield");
   return event.has_sys && event.sys.abi == KF_ABI_NATIVE && event.sys.nr == kYield;
@@ -60,7 +62,7 @@ void TimelineBuilder::switch_out(const SwitchEvent& event) {
   if (event.has_sys) {
     const auto call = note_call(threads_[id], thread_state.open_call, event.sys, event.enter_ns, event.ts_ns);
     if (left.state != State::kRunnable) next.link = call;
-  } else if (left.state != State::kRunnable || !ends_with_event(threads_[id], thread_state.open_call)) {
+  } else if (!wants_cpu(left) || !ends_with_event(threads_[id], thread_state.open_call)) {
     thread_state.open_call = kNone;
   }
   push(id, next);

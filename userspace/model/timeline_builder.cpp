@@ -40,9 +40,10 @@ void TimelineBuilder::add(const Event& event) {
   replay_base_until(event_head.ts_ns);
   switch_off_until(event_head.ts_ns);
   ++out_.counters_.events;
-  // Behind the window's end only how calls returned is of use: other CPUs' events may be missing there already.
+  // Behind the window's end only calls are of use that began before it: other CPUs' events may be missing there already.
   if (event_head.ts_ns > out_.end_ns_) {
     if (const auto* call = std::get_if<SyscallEvent>(&event); call && threads_.find(call->tid) != kNoThread) on(*call);
+    if (const auto* call = std::get_if<SyscallOpenEvent>(&event)) open_behind_end(*call);
     return;
   }
   visit_all(event, [this](const auto& e) { on(e); });
@@ -78,13 +79,16 @@ Timeline TimelineBuilder::finish() && {
 // A CPU's last event gave it to a thread that nobody knows: one the system hides, and with it what its interrupts do.
 void TimelineBuilder::doubt_hidden_threads() {
   if (facts_.tasks.empty()) return;
+  std::vector<bool> listed(threads_.size());
+  for (const kf_task& task : facts_.tasks) {
+    if (const ThreadId id = threads_.find(task.tid); id != kNoThread) listed[id] = true;
+  }
   const auto cpu_count = static_cast<std::uint16_t>(cpus_.size());
   for (std::uint16_t cpu = 0; cpu < cpu_count; ++cpu) {
     const ThreadId id = cpus_[cpu].tid == kNoTid || cpus_[cpu].tid == 0 ? kNoThread : threads_.find(cpus_[cpu].tid);
     if (id == kNoThread || threads_[id].born_ns != 0 || state(id).last_nsw >= 0) continue;
     const bool came_last = !threads_[id].intervals.empty() && open(id).begin_ns == cpus_[cpu].last_ns;
-    const bool listed = std::ranges::count(facts_.tasks, threads_[id].tid, &kf_task::tid) != 0;
-    if (came_last && !listed) note_unreported_loss(cpu, cpus_[cpu].last_ns, out_.end_ns_);
+    if (came_last && !listed[id]) note_unreported_loss(cpu, cpus_[cpu].last_ns, out_.end_ns_);
   }
 }
 
@@ -143,8 +147,10 @@ void TimelineBuilder::on(const WakeupEvent& event) {
   enqueue(event.wakee, event.target_cpu, event.ts_ns);
   // Into a group that is out of quota: kernels before 6.18 leave it there, later ones run it until it leaves the
   // kernel.
-  if (const ThreadId id = threads_.find(event.wakee); event.throttled && open(id).state == State::kRunnable)
+  if (const ThreadId id = threads_.find(event.wakee); event.throttled && open(id).state == State::kRunnable) {
     push(id, {event.ts_ns, kNone, kNone, event.target_cpu, State::kThrottled, 0, 0, open(id).prio});
+    throttled_without_note(id);
+  }
 }
 
 void TimelineBuilder::on(const MigrateEvent& event) {
@@ -199,6 +205,15 @@ void TimelineBuilder::on(const SyscallOpenEvent& event) {
   observe_current(event);
   if (event.tid == 0) return;
   const ThreadId id = alive(event.tid, event.ts_ns);
+  note_call(threads_[id], state(id).open_call, event.sys, event.enter_ns, event.ts_ns);
+}
+
+// The dump's own flush comes behind its window's end. Whom it finds in a call without a switch since the entry was on that
+// CPU at the end: nobody else is meant, also where the tid has been reused since.
+void TimelineBuilder::open_behind_end(const SyscallOpenEvent& event) {
+  const ThreadId id = thread_of(event.tid);
+  if (id >= kIdleThread || event.enter_ns == 0 || event.enter_ns > out_.end_ns_) return;
+  if (threads_[id].intervals.empty() || open(id).state != State::kRunning || open(id).cpu != event.cpu) return;
   note_call(threads_[id], state(id).open_call, event.sys, event.enter_ns, event.ts_ns);
 }
 

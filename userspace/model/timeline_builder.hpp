@@ -123,6 +123,7 @@ class TimelineBuilder {
   void on(const StackEvent& event) { observe_current(event); }
   void on(const UnknownEvent& event) { observe_current(event); }
 
+  void open_behind_end(const SyscallOpenEvent& event);
   void replay_base_until(std::uint64_t ts_ns);
   void switch_off_until(std::uint64_t ts_ns);
   void replay(const BaseFact& fact);
@@ -153,6 +154,8 @@ class TimelineBuilder {
   std::uint64_t boottime(std::uint64_t monotonic_ns, std::uint64_t at_most_ns) const;
   std::uint32_t completed_request(const Wake& wake, std::uint32_t dev, std::uint64_t issued_ns) const;
   void keep_note(ThreadId id, const SwitchEvent& event);
+  void throttled_without_note(ThreadId id);
+  bool is_throttled_without_note(ThreadId id);
   void remember_wake(ThreadId wakee, const Wake& wake);
   void name_signal(const RecentWake& recent, std::uint8_t signal);
   void name_stoppers();
@@ -201,6 +204,10 @@ class TimelineBuilder {
   std::vector<StopSignal> stop_signals_;
   std::vector<std::pair<ThreadId, std::uint64_t>> stops_;  // and when
   std::unordered_map<std::uint64_t, std::vector<ThreadId>> throttled_;  // by group: who may be
+  // Who may be, without a note of which group: by their cgroup where that is known, and those without a refill so far.
+  std::unordered_map<std::uint64_t, std::vector<ThreadId>> throttled_unnoted_;
+  std::vector<ThreadId> newly_unnoted_;
+  std::unordered_map<std::uint64_t, std::uint64_t> quota_cgroups_;  // by group
 };
 
 }  // namespace kflight::model

@@ -52,6 +52,52 @@ TEST(ExplainDisk, UntilItWasSubmittedItIsWhatTheSubmitterDid) {
   EXPECT_EQ(e.sum(Category::kDiskCompletion), 1'000u);
 }
 
+// Of a request whose completion was not seen nothing is left to the next one at its address.
+TEST(ExplainDisk, RequestWithoutACompletionLendsNothingToTheNext) {
+  TraceBuilder t;
+  t.runs(0, 7).runs(1, 8).at(8'000).cpu(1).block(KF_BLOCK_INSERT, kRequest, {.op = 1, .bytes = 128 << 10});
+  t.at(9'000).block(KF_BLOCK_ISSUE, kRequest, {.op = 1, .bytes = 128 << 10});
+  t.at(20'000).cpu(0).block(KF_BLOCK_ISSUE, kRequest, {.op = 0}).at(21'000).switch_to(0, kDiskWait);
+  t.at(45'000).block(KF_BLOCK_COMPLETE, kRequest, {.op = 0, .ctx = KF_CTX_HARDIRQ});
+  t.at(50'000).caused_waking(7, KF_CTX_HARDIRQ, KF_CAUSE_BLOCK, kVda, {19'000, 20'000});
+  const Explained e = explain(t, 7, 21'000, 50'000, 100'000);
+  EXPECT_EQ(e.sum(Category::kDiskQueue), 0u);
+  EXPECT_EQ(e.sum(Category::kDiskService), 24'000u);
+  EXPECT_EQ(e.sum(Category::kDiskCompletion), 5'000u);
+  EXPECT_THAT(e.text(), testing::HasSubstr("read of 4 KiB"));
+  const auto& requests = e.trace.timeline().block_requests();
+  ASSERT_EQ(requests.size(), 2u);
+  EXPECT_EQ(e.trace.timeline().thread(requests[1].submitter).tid, 7u);
+}
+
+TEST(ExplainDisk, CompletionOfAnotherKindIsOfAnotherRequest) {
+  TraceBuilder t;
+  t.runs(0, 7).runs(1, 8).at(9'000).cpu(1).block(KF_BLOCK_ISSUE, kRequest, {.op = 1, .bytes = 128 << 10});
+  t.at(21'000).cpu(0).switch_to(0, kDiskWait);
+  t.at(45'000).block(KF_BLOCK_COMPLETE, kRequest, {.op = 0, .ctx = KF_CTX_HARDIRQ});
+  t.at(50'000).caused_waking(7, KF_CTX_HARDIRQ, KF_CAUSE_BLOCK, kVda, {19'000, 20'000});
+  const Explained e = explain(t, 7, 21'000, 50'000, 100'000);
+  EXPECT_THAT(e.text(), testing::HasSubstr("read of 4 KiB"));
+  const auto& requests = e.trace.timeline().block_requests();
+  ASSERT_EQ(requests.size(), 2u);
+  EXPECT_EQ(requests[1].submitter, model::kNoThread);
+  EXPECT_EQ(requests[1].issued_ns, 20'000u);
+}
+
+// Between its insert and its issue others are merged into a request; a device that is busy has it issued again.
+TEST(ExplainDisk, RequestThatGrewAndWasIssuedAgainIsStillTheSame) {
+  TraceBuilder t;
+  t.runs(0, 7).runs(1, 0).at(9'000).cpu(0).block(KF_BLOCK_INSERT, kRequest).at(10'000).switch_to(0, kDiskWait);
+  t.at(15'000).cpu(1).block(KF_BLOCK_ISSUE, kRequest, {.ctx = KF_CTX_SOFTIRQ, .bytes = 8192});
+  t.at(20'000).block(KF_BLOCK_ISSUE, kRequest, {.ctx = KF_CTX_SOFTIRQ, .bytes = 8192});
+  t.at(45'000).cpu(0).block(KF_BLOCK_COMPLETE, kRequest, {.ctx = KF_CTX_HARDIRQ, .bytes = 8192});
+  t.at(50'000).caused_waking(7, KF_CTX_HARDIRQ, KF_CAUSE_BLOCK, kVda, {8'000, 20'000});
+  const Explained e = explain(t, 7, 10'000, 50'000, 100'000);
+  ASSERT_EQ(e.trace.timeline().block_requests().size(), 1u);
+  EXPECT_EQ(e.sum(Category::kDiskQueue), 10'000u);
+  EXPECT_THAT(e.text(), testing::HasSubstr("write of 8 KiB"));
+}
+
 // Events of requests are capped: then the times that the waking carries must do.
 TEST(ExplainDisk, WithoutItsEventsTheWakingsOwnTimesCount) {
   TraceBuilder t;
@@ -272,6 +318,55 @@ TEST(ExplainQuota, OfManyGroupsEachRefillEndsItsOwn) {
   EXPECT_EQ(explain(t, 7, 10'000, 50'000, 100'000).sum(Category::kCpuQuota), 10'000u);
   EXPECT_EQ(explain(t, 8, 12'000, 50'000, 100'000).sum(Category::kCpuQuota), 18'000u);
   EXPECT_EQ(explain(t, 7, 60'000, 80'000, 100'000).sum(Category::kCpuQuota), 10'000u) << "of the other group now";
+}
+
+// No note tells of the group of a thread that was woken into it, nor of one throttled since before the window.
+TraceBuilder woken_into_quota(std::uint64_t cgroup_id) {
+  TraceBuilder t;
+  t.runs(0, 9).runs(1, 8).sleeps(7);
+  t.base_tasks().back().known = KF_BASE_IDENTITY;
+  t.base_tasks().back().cgroup_id = cgroup_id;
+  t.at(10'000).cpu(0).throttle(0xa0);
+  std::get<ThrottleEvent>(t.events().back()).cgroup_id = 77;
+  t.switch_to(0, {.preempt = true, .throttled = true});
+  t.at(1'000'000).cpu(1).waking(7).wakeup(7, 0);
+  std::get<WakeupEvent>(t.events().back()).throttled = true;
+  return t;
+}
+
+TEST(ExplainQuota, OfAThreadWokenIntoItsGroupEndsWithTheRefill) {
+  TraceBuilder t = woken_into_quota(77);
+  t.at(1'500'000).refill(0xb0).at(2'000'000).refill(0xa0).cpu(0).switch_to(9).at(6'000'000).switch_to(7);
+  const Explained e = explain(t, 7, 1'000'000, 6'000'000, 10'000'000);
+  EXPECT_EQ(e.sum(Category::kCpuQuota), 1'000'000u);
+  EXPECT_EQ(e.sum(Category::kContention, 9), 4'000'000u);
+  EXPECT_EQ(e.sum(Quality::kExact), 500'000u) << "it could have been the other group's";
+}
+
+TEST(ExplainQuota, OfAnUnknownGroupIsInferredFromAnyRefillOn) {
+  for (const std::uint64_t cgroup_id : {0, 78}) {
+    TraceBuilder t = woken_into_quota(cgroup_id);
+    t.at(2'000'000).refill(0xa0).at(3'000'000).refill(0xa0).cpu(0).switch_to(9).at(6'000'000).switch_to(7);
+    const Explained e = explain(t, 7, 1'000'000, 6'000'000, 10'000'000);
+    EXPECT_EQ(e.sum(Category::kCpuQuota), 5'000'000u);
+    EXPECT_EQ(e.sum(Quality::kExact), 1'000'000u);
+    EXPECT_EQ(e.sum(Quality::kInferred), 4'000'000u);
+  }
+}
+
+TEST(ExplainQuota, FromBeforeTheWindowIsInferredAndEndsWithTheRefill) {
+  TraceBuilder t;
+  t.runs(0, 9).runs(1, 8).queued(7, 0);
+  t.base_tasks().back().out_flags = 1 | 4;  // preempted, throttled
+  t.base_tasks().back().known = KF_BASE_IDENTITY;
+  t.base_tasks().back().cgroup_id = 77;
+  t.at(10'000).cpu(1).throttle(0xa0);
+  std::get<ThrottleEvent>(t.events().back()).cgroup_id = 77;
+  t.switch_to(0, {.preempt = true, .throttled = true}).at(20'000).refill(0xa0).at(50'000).cpu(0).switch_to(7);
+  const Explained e = explain(t, 7, 5'000, 50'000, 100'000);
+  EXPECT_EQ(e.sum(Category::kCpuQuota), 15'000u);
+  EXPECT_EQ(e.sum(Category::kContention, 9), 30'000u);
+  EXPECT_EQ(e.sum(Quality::kExact), 0u);
 }
 
 // ------------------------------------------------------------------------------------------------------ the rest

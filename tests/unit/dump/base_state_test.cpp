@@ -127,6 +127,59 @@ TEST(BaseState, CallInFlightEndsWithItsSyscallEvent) {
   EXPECT_EQ(task(state, 5).sys.args[0], 7u);
 }
 
+// A timed call's entry is told at its first switch-out only; its end is always an event.
+TEST(BaseState, CallInFlightOutlivesLaterSwitchOuts) {
+  ChunkBuilder lane(0, {.cur_tid = 5});
+  auto state = folded({lane.at(9us).switch_to(0, KF_ST_SLEEP, {.sys = call(202, {1, 2}), .in_call_for = 4us}).build()});
+  fold(state, lane.at(10us).switch_to(5).at(11us).switch_to(0, KF_ST_RUNNING, {.preempt = true}).build());
+  EXPECT_EQ(task(state, 5).call_enter_ns, 5'000u);
+  EXPECT_EQ(task(state, 5).out_flags, kOutHasSys | kOutPreempt);
+  fold(state, lane.at(12us).switch_to(5).at(13us).switch_to(0, KF_ST_DISK, {.sys = call(202, {1, 2})}).build());
+  EXPECT_EQ(task(state, 5).call_enter_ns, 5'000u);
+  EXPECT_EQ(task(state, 5).sys.nr, 202u);
+  fold(state, lane.at(14us).switch_to(5).at(15us).switch_to(0, KF_ST_DISK, {.sys = call(202, {3, 2})}).build());
+  EXPECT_EQ(task(state, 5).call_enter_ns, 0u) << "another call, the end of the first was lost";
+  EXPECT_EQ(task(state, 5).sys.args[0], 3u);
+  fold(state, lane.at(16us).switch_to(5).at(17us).switch_to(0, KF_ST_RUNNING).build());
+  EXPECT_EQ(task(state, 5).out_flags, 0) << "nothing says that it is still in it";
+  EXPECT_EQ(task(state, 5).sys.nr, 0u);
+}
+
+TEST(BaseState, SleepOutsideOfCallsEndsTheCallInFlight) {
+  ChunkBuilder lane(0, {.cur_tid = 5});
+  const auto state =
+      folded({lane.at(9us).switch_to(5, KF_ST_SLEEP, {.sys = call(202, {1}), .in_call_for = 4us}).build(),
+              lane.at(10us).switch_to(0, KF_ST_DISK).build()});
+  EXPECT_EQ(task(state, 5).call_enter_ns, 0u);
+  EXPECT_EQ(task(state, 5).out_flags, 0);
+}
+
+// What one thread did on three CPUs; whatever the order in which their chunks leave.
+TEST(BaseState, EntryOfACallIsFoundOutOfOrderAndItsEndWins) {
+  const auto chunk_of = [](kf_u16 cpu, auto&&... what) {
+    ChunkBuilder lane(cpu, {.cur_tid = 5});
+    (what(lane), ...);
+    return lane.build();
+  };
+  const auto entry = [](ChunkBuilder& lane) {
+    lane.at(10us).switch_to(0, KF_ST_SLEEP, {.sys = call(202, {1}), .in_call_for = 4us});
+  };
+  const auto preempted = [](ChunkBuilder& lane) { lane.at(20us).switch_to(0, KF_ST_RUNNING, {.preempt = true}); };
+  const auto end = [](ChunkBuilder& lane) { lane.at(20us).syscall(202); };
+  const auto again = [](ChunkBuilder& lane) { lane.at(30us).switch_to(0, KF_ST_SLEEP, {.sys = call(202, {1})}); };
+  const std::vector<BuiltChunk> same{chunk_of(0, entry), chunk_of(1, preempted), chunk_of(2, again)};
+  const std::vector<BuiltChunk> ended{chunk_of(0, entry), chunk_of(1, end), chunk_of(2, again)};
+  std::vector<std::size_t> order{0, 1, 2};
+  do {
+    const auto in_order = [&](const std::vector<BuiltChunk>& chunks) {
+      return task(folded({chunks[order[0]], chunks[order[1]], chunks[order[2]]}), 5);
+    };
+    EXPECT_EQ(in_order(same).call_enter_ns, 6'000u) << order[0] << order[1] << order[2];
+    EXPECT_EQ(in_order(ended).call_enter_ns, 0u) << order[0] << order[1] << order[2];
+    EXPECT_EQ(in_order(ended).out_flags, kOutHasSys);
+  } while (std::next_permutation(order.begin(), order.end()));
+}
+
 TEST(BaseState, ForkGivesIdentity) {
   const auto state = folded({ChunkBuilder(1, {.cur_tid = 4})
                                  .at(1us)
@@ -326,9 +379,9 @@ TEST(BaseState, OrderOfLanesDoesNotMatter) {
       for (int c = 0; c < 3; ++c) {
         for (int i = 0; i < 12; ++i) {
           lane.at(Nanos(now += 4 * (1 + random() % 20)));
-          switch (random() % 8) {
+          switch (random() % 10) {
             case 0:
-              lane.switch_to(tid(), KF_ST_SLEEP, {.sys = call(202, {1}), .in_call_for = 5ns});
+              lane.switch_to(tid(), KF_ST_SLEEP, {.sys = call(202, {random() % 2}), .in_call_for = 5ns});
               break;
             case 1:
               lane.switch_to(tid(), KF_ST_DISK);
@@ -350,6 +403,12 @@ TEST(BaseState, OrderOfLanesDoesNotMatter) {
               break;
             case 7:
               lane.rename(tid(), std::string_view("abcdefgh").substr(random() % 8));
+              break;
+            case 8:
+              lane.switch_to(tid(), KF_ST_SLEEP, {.sys = call(202, {random() % 2})});
+              break;
+            case 9:
+              lane.switch_to(tid(), KF_ST_RUNNING, {.preempt = true});
               break;
           }
         }

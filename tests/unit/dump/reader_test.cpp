@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The reader against whole, cut, flipped and hostile files; about 400 lines, a case per section.
+// The reader against whole, cut, flipped and hostile files; about 600 lines, a case per section.
 #include <gmock/gmock.h>
 #include <zstd.h>
 
 #include <functional>
-#include <optional>
+#include <tuple>
 
 #include "dump/meta.hpp"
 #include "dump/section.hpp"
+#include "dump/section_writer.hpp"
 #include "kflight/dump.hpp"
 #include "support/sample_dump.hpp"
 #include "support/temp_dir.hpp"
@@ -16,6 +17,8 @@
 namespace kflight::dump {
 namespace {
 
+using testing::Each;
+using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
@@ -55,6 +58,41 @@ class FileBuilder {
   Bytes file_;
 };
 
+// A file with index and trailer, in which some sections are damaged.
+class CompleteFile {
+ public:
+  CompleteFile() {
+    const auto header = make_file_header(1);
+    EXPECT_TRUE(sections_.write_plain(std::as_bytes(std::span{&header, 1})));
+  }
+  CompleteFile& section(kf_u16 kind, std::span<const std::byte> payload) {
+    last_payload_ = sink_.bytes().size() + sizeof(kf_section);
+    EXPECT_TRUE(sections_.write_section(kind, payload));
+    return *this;
+  }
+  CompleteFile& meta(const DumpMeta& meta) {
+    const auto json = to_json(meta);
+    return section(KF_SEC_META, std::as_bytes(std::span{json}));
+  }
+  CompleteFile& chunk(const test::BuiltChunk& chunk) { return section(KF_SEC_CHUNKS, chunk.bytes()); }
+  CompleteFile& damaged() {  // the last section
+    damaged_.push_back(last_payload_);
+    return *this;
+  }
+  Bytes file() {
+    EXPECT_TRUE(sections_.write_index_and_trailer());
+    Bytes file = sink_.take();
+    for (const auto at : damaged_) file[at] ^= std::byte{1};
+    return file;
+  }
+
+ private:
+  MemorySink sink_;
+  SectionWriter sections_{sink_, kDefaultZstdLevel};
+  std::size_t last_payload_ = 0;
+  std::vector<std::size_t> damaged_;
+};
+
 Dump open_bytes(std::span<const std::byte> file) {
   auto dump = Dump::from_bytes(file);
   EXPECT_TRUE(dump) << (dump ? "" : dump.error().what);
@@ -65,6 +103,12 @@ std::vector<Event> events_of(const Dump& dump) {
   std::vector<Event> events;
   for (const auto& event : dump.events()) events.push_back(event);
   return events;
+}
+
+std::vector<LossEvent> losses_of(const Dump& dump) {
+  std::vector<LossEvent> losses;
+  for (const auto& event : dump.events()) visit(event, [&](const LossEvent& e) { losses.push_back(e); });
+  return losses;
 }
 
 // Losses not counted.
@@ -159,6 +203,7 @@ TEST(Reader, SaysWhatIsNoDump) {
   EXPECT_EQ(script.error().code, Errc::kDamaged);
   EXPECT_THAT(script.error().what, HasSubstr("no kflight dump"));
   EXPECT_EQ(Dump::open("/nonexistent.kfr").error().code, Errc::kNotFound);
+  EXPECT_EQ(Dump::open("/dev").error().code, Errc::kUsage);
 }
 
 TEST(Reader, RefusesANewerMajorVersion) {
@@ -174,15 +219,16 @@ TEST(Reader, RefusesANewerMajorVersion) {
 }
 
 TEST(Reader, SkipsUnknownSectionKindsSilently) {
-  auto file = test::sample_dump();
-  const auto plain = fingerprint(open_bytes(file));
-  FileBuilder later;
-  later.section(4242, bytes_of(std::vector<int>{1, 2, 3}));
-  Bytes extended(later.file());
-  extended.insert(extended.end(), file.begin() + sizeof(kf_dump_header), file.end());
+  const auto file_with = [](bool unknown) {
+    CompleteFile builder;
+    if (unknown) builder.section(4242, bytes_of(std::vector<int>{1, 2, 3}));
+    builder.meta(test::sample_meta()).section(KF_SEC_TASKS, bytes_of(test::sample_tasks()));
+    return builder.chunk(test::sample_chunks()[0]).file();
+  };
+  const auto plain = file_with(false), extended = file_with(true);
   const auto dump = open_bytes(extended);
-  EXPECT_EQ(fingerprint(dump), plain);
-  EXPECT_THAT(damage_text(dump), Not(HasSubstr("unknown")));
+  EXPECT_EQ(fingerprint(dump), fingerprint(open_bytes(plain)));
+  EXPECT_THAT(damage_text(dump), IsEmpty());
 }
 
 TEST(Reader, LeavesOutASectionOfALaterLayout) {
@@ -259,13 +305,32 @@ TEST(Reader, DamagedChunksBecomeALossOfTheFile) {
   builder.chunk(chunks[4]);
   builder.file()[damaged_at] ^= std::byte{1};
   const auto dump = open_bytes(builder.file());
-  std::optional<LossEvent> loss;
-  for (const auto& event : dump.events()) visit(event, [&](const LossEvent& e) { loss = e; });
-  ASSERT_TRUE(loss);
-  EXPECT_EQ(loss->reason, 2);
-  EXPECT_EQ(loss->cpu, 0);
-  EXPECT_EQ(loss->from_ns, chunks[0].head.last_ns);
-  EXPECT_EQ(loss->ts_ns, chunks[4].head.base_ns);
+  const auto losses = losses_of(dump);
+  ASSERT_FALSE(losses.empty());
+  const LossEvent& loss = losses.back();
+  EXPECT_EQ(loss.reason, 2);
+  EXPECT_EQ(loss.cpu, 0);
+  EXPECT_EQ(loss.from_ns, chunks[0].head.last_ns);
+  EXPECT_EQ(loss.ts_ns, chunks[4].head.base_ns);
+}
+
+TEST(Reader, DamagedBaseLanesAreNoLossInTheRing) {
+  const auto lanes = test::sample_base_lanes();
+  const auto chunks = test::sample_chunks();  // number 5, 50 events before: nothing is missing
+  for (const bool lanes_first : {true, false}) {
+    CompleteFile builder;
+    if (lanes_first) builder.section(KF_SEC_BASE_LANES, bytes_of(lanes)).damaged();
+    for (const auto& chunk : chunks) builder.chunk(chunk);
+    if (!lanes_first) builder.section(KF_SEC_BASE_LANES, bytes_of(lanes)).damaged();
+    const auto file = builder.file();
+    const auto dump = open_bytes(file);
+    EXPECT_TRUE(dump.base_lanes().empty());
+    const auto losses = losses_of(dump);
+    EXPECT_EQ(losses.size(), 2u);
+    EXPECT_THAT(losses, Each(testing::Field(&LossEvent::reason, 2)));
+    EXPECT_THAT(losses, Each(testing::Field(&LossEvent::count, 0)));
+    EXPECT_TRUE(dump.losses().empty()) << "all chunks are there";
+  }
 }
 
 TEST(Reader, BadChunkHeaderEndsOnlyItsSection) {
@@ -304,6 +369,46 @@ TEST(Reader, FarTooManyDamagedPlacesAreSummedUp) {
   const auto dump = open_bytes(builder.file());
   EXPECT_LE(dump.damage().size(), 257u);
   EXPECT_THAT(dump.damage().back().what, HasSubstr("more places"));
+}
+
+// ---- metadata
+
+Bytes with_metas(const std::vector<std::string>& texts, bool last_is_damaged) {
+  CompleteFile builder;
+  for (const auto& text : texts) builder.section(KF_SEC_META, std::as_bytes(std::span{text}));
+  if (last_is_damaged) builder.damaged();
+  return builder.file();
+}
+
+std::string meta_of(std::string hostname) {
+  auto meta = test::sample_meta();
+  meta.host.hostname = std::move(hostname);
+  return to_json(meta);
+}
+
+TEST(Metadata, LastSectionCounts) {
+  const auto file = with_metas({meta_of("first"), "no JSON", meta_of("last")}, false);
+  const auto dump = open_bytes(file);
+  EXPECT_EQ(dump.meta().host.hostname, "last");
+  EXPECT_EQ(dump.meta_json(), meta_of("last"));
+  EXPECT_THAT(damage_text(dump), IsEmpty());
+}
+
+TEST(Metadata, DamagedSectionDoesNotCount) {
+  const auto file = with_metas({meta_of("first"), meta_of("last")}, true);
+  const auto dump = open_bytes(file);
+  EXPECT_EQ(dump.meta().host.hostname, "first");
+  EXPECT_THAT(damage_text(dump), HasSubstr("the metadata section's checksum does not hold"));
+  EXPECT_THAT(damage_text(dump), Not(HasSubstr("no usable metadata")));
+}
+
+TEST(Metadata, LastSectionThatIsNoJsonLeavesNone) {
+  const auto file = with_metas({meta_of("first"), "no JSON"}, false);
+  const auto dump = open_bytes(file);
+  EXPECT_EQ(dump.meta().host.hostname, "");
+  EXPECT_EQ(dump.meta_json(), "");
+  EXPECT_THAT(damage_text(dump), HasSubstr("metadata: it is no valid JSON"));
+  EXPECT_THAT(damage_text(dump), HasSubstr("no usable metadata"));
 }
 
 // ---- hostile sizes
@@ -386,6 +491,94 @@ TEST(Window, OfAFileCutShortEndsWithItsLastEvent) {
   EXPECT_EQ(open_bytes(file).window_end_ns(), 19'500u);
   file.resize(file.size() - 1);
   EXPECT_EQ(open_bytes(file).window_end_ns(), last_ns + 1);
+}
+
+// ---- what CPUs may have done behind their last chunk
+
+using LossOfLane = std::tuple<kf_u32, kf_u64, kf_u64>;  // lane, from, to
+
+std::vector<LossOfLane> missing_ends(const Dump& dump) {
+  std::vector<LossOfLane> out;
+  for (const kf_loss& loss : dump.losses()) {
+    EXPECT_EQ(loss.kind, kf_u32{KF_LOSS_UNFLUSHED});
+    EXPECT_EQ(loss.count, 0u);
+    out.emplace_back(loss.lane, loss.from_ns, loss.to_ns);
+  }
+  return out;
+}
+
+// Two CPUs; `chunks` are sections of their own.
+struct TwoCpus {
+  std::vector<test::BuiltChunk> chunks = test::sample_chunks();  // 0, 2, 4 of CPU 0; 1, 3, 5 of CPU 1
+  std::vector<kf_base_lane> lanes = test::sample_base_lanes();
+  CompleteFile builder;
+
+  TwoCpus() {
+    auto meta = test::sample_meta();
+    meta.host.cpus_online = 2;
+    builder.meta(meta);
+  }
+  CompleteFile& with_lanes() { return builder.section(KF_SEC_BASE_LANES, bytes_of(lanes)); }
+  std::uint64_t last_ns(std::size_t chunk) const { return chunks[chunk].head.last_ns; }
+};
+
+TEST(MissingEnds, IntactFileHasNone) {
+  TwoCpus cpus;
+  const auto file = cpus.with_lanes().chunk(cpus.chunks[0]).chunk(cpus.chunks[1]).chunk(cpus.chunks[2]).file();
+  const auto dump = open_bytes(file);
+  EXPECT_THAT(damage_text(dump), IsEmpty());
+  EXPECT_THAT(missing_ends(dump), IsEmpty());
+}
+
+TEST(MissingEnds, DamagedLastChunksAreALossOfEachCpuUntilTheWindowEnds) {
+  TwoCpus cpus;
+  cpus.with_lanes().chunk(cpus.chunks[0]).chunk(cpus.chunks[1]).chunk(cpus.chunks[2]).chunk(cpus.chunks[4]);
+  const auto file = cpus.builder.chunk(cpus.chunks[3]).damaged().file();
+  const auto dump = open_bytes(file);
+  EXPECT_TRUE(dump.complete());
+  const auto end_ns = cpus.last_ns(4) + 1;
+  EXPECT_EQ(dump.window_end_ns(), end_ns);
+  EXPECT_THAT(missing_ends(dump),
+              ElementsAre(LossOfLane(0, cpus.last_ns(4), end_ns), LossOfLane(1, cpus.last_ns(1), end_ns)));
+}
+
+TEST(MissingEnds, CutFileMayLackTheLastOfEachCpu) {
+  TwoCpus cpus;
+  auto file = cpus.with_lanes().chunk(cpus.chunks[0]).chunk(cpus.chunks[2]).file();
+  file.resize(file.size() - 1);
+  const auto dump = open_bytes(file);
+  const auto end_ns = cpus.last_ns(2) + 1;
+  EXPECT_THAT(missing_ends(dump), ElementsAre(LossOfLane(0, cpus.last_ns(2), end_ns),
+                                              LossOfLane(1, cpus.lanes[1].through_ns, end_ns)));
+}
+
+TEST(MissingEnds, DamageInTheMiddleConcernsWhoHasNothingBehindIt) {
+  TwoCpus cpus;
+  cpus.with_lanes().chunk(cpus.chunks[0]).chunk(cpus.chunks[1]).chunk(cpus.chunks[3]).damaged();
+  const auto file = cpus.builder.chunk(cpus.chunks[2]).file();
+  const auto dump = open_bytes(file);
+  EXPECT_EQ(dump.window_end_ns(), 19'500u);
+  EXPECT_THAT(missing_ends(dump), ElementsAre(LossOfLane(1, cpus.last_ns(1), 19'500)));
+}
+
+TEST(MissingEnds, CpusThatNothingIsKnownOfMayLackEverything) {
+  TwoCpus cpus;
+  const auto file = cpus.builder.chunk(cpus.chunks[0]).chunk(cpus.chunks[1]).damaged().file();
+  const auto dump = open_bytes(file);
+  const auto end_ns = cpus.last_ns(0) + 1;
+  EXPECT_THAT(missing_ends(dump), ElementsAre(LossOfLane(0, cpus.last_ns(0), end_ns),
+                                              LossOfLane(0xffffffff, dump.window_begin_ns(), end_ns)));
+}
+
+// A nested event overtakes the chunk that it interrupted.
+TEST(MissingEnds, NestedEventDoesNotSayHowFarItsCpuIsKnown) {
+  TwoCpus cpus;
+  const auto nested = test::ChunkBuilder(1).at(std::chrono::microseconds(18)).nested(0).wakeup(2, 0).build();
+  auto file = cpus.with_lanes().chunk(cpus.chunks[0]).chunk(cpus.chunks[1]).chunk(nested).file();
+  file.resize(file.size() - 1);
+  const auto dump = open_bytes(file);
+  EXPECT_THAT(missing_ends(dump),
+              ElementsAre(LossOfLane(0, cpus.last_ns(0), 18'001), LossOfLane(1, cpus.last_ns(1), 18'001)));
 }
 
 TEST(HostileFile, ThreadsAndCpusStayInTheRangeOfTheKernels) {

@@ -64,6 +64,62 @@ TEST(TimelineHostile, ManyThrottledThreadsAndRefillsOfOtherGroups) {
   EXPECT_EQ(state_at(timeline, 1'000 + kMany - 2, 600'000), State::kRunnable);
 }
 
+TEST(TimelineHostile, ManyThreadsThrottledWithoutANoteAndManyRefills) {
+  TraceBuilder t = on_three_cpus();
+  t.at(9'000).cpu(2).throttle(1);
+  std::get<ThrottleEvent>(t.events().back()).cgroup_id = 77;
+  for (std::uint32_t i = 0; i < kMany; ++i)
+    t.at(10'000 + i).cpu(0).switch_to(1'000 + i, {.preempt = true, .throttled = true});
+  for (std::uint32_t i = 0; i < kMany; ++i) t.at(300'000 + i).cpu(2).refill(1 + i % 2);
+  const Timeline timeline = t.timeline(kBegin, kEnd);
+  EXPECT_EQ(state_at(timeline, 1'000, kEnd - 1), State::kThrottled);
+  EXPECT_EQ(thread(timeline, 1'000).intervals.size(), 4u);  // unknown, running, throttled, throttled with a doubt
+}
+
+// The snapshot says 200,000 times of the thread that it has been switched out unseen.
+TEST(TimelineHostile, SnapshotThatNamesOneThreadManyTimes) {
+  std::vector<kf_task> tasks(kMany);
+  for (kf_task& task : tasks) {
+    task.tid = task.tgid = 7;
+    task.start_ns = 1;
+    task.ts_ns = 90'000'000;
+    task.nvcsw = 100;
+  }
+  const std::vector<kf_base_lane> lanes{{0, 1, 7, 1, 0, 0, 0, 0}};
+  model::TimelineBuilder builder({kBegin, 100'000'000, {}, lanes, tasks, {}});
+  SwitchEvent out;
+  static_cast<EventHead&>(out) = {10'000, 7, 0, false};
+  out.nsw = 1;
+  out.prev_state = KF_ST_SLEEP;
+  builder.add(out);
+  for (std::uint32_t i = 0; i < kMany; ++i) {  // woken and asleep again, without a switch
+    WakingEvent waking;
+    static_cast<EventHead&>(waking) = {20'000 + 2 * i, 0, 0, false};
+    waking.wakee = 7;
+    builder.add(waking);
+    ThrottleEvent unused;
+    static_cast<EventHead&>(unused) = {20'001 + 2 * i, i % 2 ? 0u : 7u, 0, false};
+    builder.add(unused);
+  }
+  const Timeline timeline = std::move(builder).finish();
+  EXPECT_GT(thread(timeline, 7).intervals.size(), kMany);
+  EXPECT_EQ(timeline.counters().lost_switches, 99u);
+  EXPECT_EQ(state_at(timeline, 7, 30'000), State::kUnknown);
+}
+
+// On each of many CPUs a hidden thread came last, and the snapshot lists many others.
+TEST(TimelineHostile, ManyHiddenThreadsAndALongSnapshot) {
+  constexpr std::uint16_t kBusyCpus = 16'000;
+  TraceBuilder t;
+  for (std::uint32_t i = 0; i < kMany; ++i) t.named(1'000'000 + i, "listed");
+  for (std::uint16_t cpu = 0; cpu < kBusyCpus; ++cpu) t.at(10'000 + cpu).cpu(cpu).switch_to(1'000u + cpu);
+  t.named(1'000, "listed");
+  const Timeline timeline = t.timeline(kBegin, kEnd);
+  EXPECT_FALSE(timeline.losses().any_in(0, 20'000, 30'000));
+  EXPECT_TRUE(timeline.losses().any_in(1, 20'000, 30'000));
+  EXPECT_TRUE(timeline.losses().any_in(kBusyCpus - 1, 30'000, 40'000));
+}
+
 // Who stopped it is noted when all is read, each time between two notes that are there already.
 TEST(TimelineHostile, ManyStopsOfOneThread) {
   TraceBuilder t = on_three_cpus();
