@@ -180,6 +180,11 @@ static __always_inline u64 regs_fp(struct pt_regs *regs) { return regs->regs[29]
 static __always_inline u32 task_abi(struct task_struct *task, s64 nr) { return KF_ABI_NATIVE; }
 #endif
 
+/* What is kept of the call a waker is in. There is no room for which kind of call it is, so a 32-bit one has no number. */
+static __always_inline u32 waker_nr_of(struct task_struct *task, s64 nr) {
+  return nr < KF_WAKER_BIG_NR && task_abi(task, nr) != KF_ABI_COMPAT ? nr : KF_WAKER_BIG_NR;
+}
+
 static __always_inline u32 native_nr(s64 nr) { return (u32)nr & ~0x40000000u; }
 
 /* Hides the number from the compiler, which drops a mask behind a comparison; the verifier of 5.10 does not connect the two. */

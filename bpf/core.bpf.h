@@ -353,9 +353,10 @@ static __always_inline void kf_end(struct slot *s, u32 words) {
 /* At most one hash look-up per change of process on a CPU. */
 static __always_inline bool is_target_now(struct kf_cpu_call *c, u32 tgid) {
   if (config.everyone) return tgid != config.own_tgid;
-  if (c->checked_tgid != tgid || c->checked_gen != target_gen) {
+  u32 gen = *(volatile kf_u32 *)&target_gen; /* read once: an answer is not newer than its generation */
+  if (c->checked_tgid != tgid || c->checked_gen != gen) {
     c->is_target = bpf_map_lookup_elem(&targets, &tgid) != NULL && tgid != config.own_tgid;
-    c->checked_gen = target_gen;
+    c->checked_gen = gen;
     c->checked_tgid = tgid;
   }
   return c->is_target;
@@ -401,15 +402,17 @@ static __always_inline bool take_if_free(u32 *place, u32 tid) {
 #endif
 }
 
-/* As above, and makes one. NULL: no room. */
+/* As above, and makes one. NULL: no room. Whoever has a place in the map keeps it, also when the slot has become free. */
 static __always_inline struct kf_parked_call *place_to_park(u32 tid) {
+  struct kf_parked_call *slot = NULL;
   if (config.parked_slots) {
     u32 index = tid & (config.parked_slots - 1);
-    struct kf_parked_call *slot = bpf_map_lookup_elem(&parked, &index);
-    if (slot && (slot->tid == tid || take_if_free(&slot->tid, tid))) return slot;
+    slot = bpf_map_lookup_elem(&parked, &index);
+    if (slot && slot->tid == tid) return slot;
   }
   struct kf_parked_call *place = bpf_map_lookup_elem(&open_calls, &tid);
   if (place) return place;
+  if (slot && take_if_free(&slot->tid, tid)) return slot;
   struct kf_parked_call fresh = {.tid = tid};
   bpf_map_update_elem(&open_calls, &tid, &fresh, BPF_ANY);
   return bpf_map_lookup_elem(&open_calls, &tid);

@@ -105,7 +105,7 @@ int kf_work_queue(u64 *ctx) {
   if (q->context != KF_CTX_HARDIRQ) {
     struct pt_regs *regs = task_user_regs(task);
     s64 nr = regs ? regs_nr(regs) : -1;
-    if (nr >= 0) q->queuer_nr = nr < KF_WAKER_BIG_NR ? nr : KF_WAKER_BIG_NR;
+    if (nr >= 0) q->queuer_nr = waker_nr_of(task, nr);
   }
   barrier();
   q->work = work;

@@ -2,6 +2,7 @@
 /* lives.bpf.c - who came and went, under which name, and whether that makes or ends a target. */
 #include "compat.bpf.h"
 #include "core.bpf.h"
+#include "lock.bpf.h"
 
 static __always_inline void copy_comm(u64 *out, struct task_struct *task) {
   __builtin_memcpy(out, task->comm, KF_COMM_BYTES);
@@ -101,6 +102,7 @@ int kf_sched_process_exit(u64 *ctx) {
   struct slot s;
 
   if (parks()) forget_parked(tid);
+  if (open_lock_count) forget_open_lock(tid); /* a thread that exits waits for none: an end was missed */
   if (watched_count && !bpf_map_delete_elem(&watched, &tid)) __sync_fetch_and_add(&watched_count, -1); /* it never returns */
   if (group_dead && !config.everyone && bpf_map_lookup_elem(&targets, &tgid)) {
     bpf_map_delete_elem(&targets, &tgid);

@@ -97,14 +97,21 @@ static __always_inline u32 lock_kind(u64 lock, u32 flags) {
   return mm && lock == (u64)&mm->mmap_lock ? KF_LOCK_MMAP : KF_LOCK_RWSEM;
 }
 
+__noinline int forget_open_lock(u32 tid) {
+  if (!bpf_map_delete_elem(&open_locks, &tid)) __sync_fetch_and_add(&open_lock_count, -1);
+  return 0;
+}
+
 SEC("tp_btf/contention_begin")
 int kf_lock_begin(u64 *ctx) {
   struct open_lock open = {.lock = ctx[0]};
   open.kind = lock_kind(open.lock, (u32)ctx[1]);
   if (!open.kind) return 0; /* most of them by far */
   u32 tid = (u32)bpf_get_current_pid_tgid();
+  forbid_preemption(); /* the kernel leaves out a program that is under way on this CPU: another thread's end would be missed */
   if (!bpf_map_update_elem(&open_locks, &tid, &open, BPF_NOEXIST)) __sync_fetch_and_add(&open_lock_count, 1);
   else bpf_map_update_elem(&open_locks, &tid, &open, BPF_EXIST); /* the end of the one before was missed */
+  allow_preemption();
   return 0;
 }
 
@@ -113,8 +120,9 @@ SEC("tp_btf/contention_end")
 int kf_lock_end(u64 *ctx) {
   if (!open_lock_count) return 0;
   u32 tid = (u32)bpf_get_current_pid_tgid();
+  forbid_preemption();
   struct open_lock *open = bpf_map_lookup_elem(&open_locks, &tid);
-  if (open && open->lock == ctx[0] && !bpf_map_delete_elem(&open_locks, &tid))
-    __sync_fetch_and_add(&open_lock_count, -1);
+  if (open && open->lock == ctx[0]) forget_open_lock(tid);
+  allow_preemption();
   return 0;
 }

@@ -27,5 +27,7 @@ static __always_inline bool waits_for_lock(struct task_struct *prev) {
  * first asks the task, the second what contention_begin said, if it did. */
 int tell_lock(u32 tid);
 int tell_open_lock(u32 tid);
+/* What contention_begin said of a thread is over. */
+int forget_open_lock(u32 tid);
 
 #endif

@@ -10,9 +10,10 @@
 #include "lock.bpf.h"
 #include "stack.bpf.h"
 
+/* Of whoever exits all is told: births are, so deaths must be, and a target's last thread is none any more by then. */
 static __always_inline bool in_scope(struct task_struct *a, struct task_struct *b) {
   if (!config.scope_target) return true;
-  return is_target(field(a, tgid)) || is_target(field(b, tgid));
+  return is_target(field(a, tgid)) || is_target(field(b, tgid)) || (field(a, flags) | field(b, flags)) & PF_EXITING;
 }
 
 /* Moves the call that prev is in from the CPU to the task; not of one that exits, as nobody would take it from there any
@@ -198,7 +199,7 @@ int kf_sched_waking(u64 *ctx) {
   if (context != KF_CTX_HARDIRQ) {
     struct pt_regs *regs = current_user_regs(waker);
     s64 nr = regs ? regs_nr(regs) : -1;
-    if (nr >= 0) waker_nr = nr < KF_WAKER_BIG_NR ? nr : KF_WAKER_BIG_NR;
+    if (nr >= 0) waker_nr = waker_nr_of(waker, nr);
   }
   u64 work = 0;
   if (config.causes && context == KF_CTX_TASK && unlikely(field(waker, flags) & PF_WQ_WORKER)) work = tell_work(waker_tid);

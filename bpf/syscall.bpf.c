@@ -8,9 +8,10 @@
 #include "core.bpf.h"
 #include "stack.bpf.h"
 
-#define CONTROL_SPACING_NS 1000000 /* at most about one trigger record per ms; the others are counted */
+#define CONTROL_SPACING_NS 1000000 /* at most about one trigger record per ms and rule; the others are counted */
 
 kf_u64 control_last_ns = 0;
+kf_u32 control_last_rules = 0; /* that had a record since then */
 
 static __always_inline void note_entry(u32 nr) {
   u32 zero = 0;
@@ -57,11 +58,15 @@ __noinline u32 matching_rules(u32 nr, u64 dur, s64 ret, u64 timed) {
 static __always_inline void send_call(struct pt_regs *regs, u32 type, u32 rules, u32 nr, u32 abi, u64 enter_ns,
                                       u64 exit_ns, s64 ret) {
   if (type == KF_CTL_SYSCALL) {
-    if (exit_ns - control_last_ns < CONTROL_SPACING_NS) {
+    u32 told = control_last_rules;
+    if (exit_ns - control_last_ns >= CONTROL_SPACING_NS) {
+      control_last_ns = exit_ns;
+      told = 0;
+    } else if (!(rules & ~told)) {
       __sync_fetch_and_add(&counters.control_merged, 1);
       return;
     }
-    control_last_ns = exit_ns;
+    control_last_rules = told | rules; /* a rule that fires all the time leaves room for the others */
   }
   struct kf_ctl *r = control_reserve();
   if (!r) return;

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "integration/dump_facts.hpp"
+#include "integration/oracle.hpp"
 
 namespace kflight::test {
 namespace {
@@ -207,6 +208,26 @@ TEST_F(Targets, TwoRecorders_NeedTwoNames) {
   }
   EXPECT_EQ(first.stop(), 0);
   EXPECT_EQ(second.stop(), 0);
+}
+
+// Switches of others are left out, but whoever was born ends, the target's last thread included.
+TEST_F(Targets, WithTheScopeOfTheTarget_EveryLifeEnds) {
+  Child& shell = start({"sh", "-c", "read line; for i in 1 2 3; do /bin/true; done"});
+  Recorder recorder = start_recorder({"--pid", std::to_string(shell.pid()), "--scope", "target", "--wait"});
+  std::set<std::uint32_t> strangers;
+  for (int i = 0; i < 20; ++i) strangers.insert(static_cast<std::uint32_t>(pid_of_nobody()));
+  shell.send_line("go");
+  shell.wait();
+  const model::Trace trace = open_trace(dump_path(recorder));
+  EXPECT_EQ(recorder.stop(), 0);
+  std::size_t known = 0;
+  for (const model::Thread& thread : trace.timeline().threads()) {
+    if (!strangers.contains(thread.tid) && thread.tgid != static_cast<std::uint32_t>(shell.pid())) continue;
+    ++known;
+    ASSERT_FALSE(thread.intervals.empty());
+    EXPECT_EQ(thread.intervals.back().state, model::State::kExited) << thread.tid;
+  }
+  EXPECT_EQ(known, strangers.size() + 1);
 }
 
 }  // namespace

@@ -32,7 +32,10 @@ std::vector<kf_open_call> open_calls(const Loader& loader, std::span<const kf_ta
   for (const kf_task& task : tasks) {
     if (!(task.flags & KF_TASK_TARGET) || !(task.flags & KF_TASK_HAS_SYS)) continue;
     kf_open_call call{};
-    if (const auto it = known.find(task.tid); it != known.end() && is_in(task, it->second)) call = it->second;
+    const auto it = known.find(task.tid);
+    const bool is_known = it != known.end() && is_in(task, it->second);
+    if (!is_known && (task.flags & KF_TASK_ON_CPU)) continue;  // what it runs with may be left over from its last call
+    if (is_known) call = it->second;
     copy_from(call, task);
     calls.push_back(call);
   }

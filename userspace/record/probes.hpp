@@ -68,8 +68,9 @@ inline constexpr std::array kProbes = {
     Probe{"kf_call_function_single_exit", "call_function_single_exit", ProbeUse::kCauses, false, "wakings by this vector have no cause"},
     Probe{"kf_irq_work_entry", "irq_work_entry", ProbeUse::kCauses, false, "wakings by this vector have no cause"},
     Probe{"kf_irq_work_exit", "irq_work_exit", ProbeUse::kCauses, false, "wakings by this vector have no cause"},
-    Probe{"kf_sys_enter", "sys_enter", ProbeUse::kSyscalls, true, "syscalls cannot be timed"},
+    // The end is attached first: a call whose beginning alone was seen would go on for ever.
     Probe{"kf_sys_exit", "sys_exit", ProbeUse::kSyscalls, true, "syscalls cannot be timed"},
+    Probe{"kf_sys_enter", "sys_enter", ProbeUse::kSyscalls, true, "syscalls cannot be timed"},
 };
 
 }  // namespace kflight::record
