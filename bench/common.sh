@@ -4,6 +4,7 @@
 # What the scripts of this folder share; they source it. Builds the release programs, and starts and stops recorders and
 # other children so that nothing is left behind, whatever happens.
 set -Eeuo pipefail
+from=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 build=${KF_BUILD_DIR:-.build/release}
 kflight=$build/kflight
@@ -12,6 +13,10 @@ die() {
   echo "$(basename "$0"): $*" >&2
   exit 1
 }
+
+# A path as whoever started the script meant it.
+given() { (cd "$from" && realpath -m "$1"); }
+[ -z "${KFLIGHT_TEST_KEEP:-}" ] || KFLIGHT_TEST_KEEP=$(given "$KFLIGHT_TEST_KEEP")
 
 [ "$(id -u)" -eq 0 ] || die "loading BPF programs needs root"
 

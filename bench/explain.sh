@@ -16,8 +16,8 @@ while [ $# -gt 0 ]; do
   case $1 in
     --events) events=${2:?--events needs a list} && shift 2 ;;
     --rounds) rounds=${2:?--rounds needs a number} && shift 2 ;;
-    --keep) keep=${2:?--keep needs a folder} && shift 2 ;;
-    --dump) dump=${2:?--dump needs a file} && shift 2 ;;
+    --keep) keep=$(given "${2:?--keep needs a folder}") && mkdir -p "$keep" && shift 2 ;;
+    --dump) dump=$(given "${2:?--dump needs a file}") && shift 2 ;;
     *) die "unknown argument '$1'; the head of this script says what there is" ;;
   esac
 done

@@ -60,7 +60,7 @@ while [ $# -gt 0 ]; do
     --recorders) recorders=${2:?--recorders needs a list} && shift 2 ;;
     --workloads) workloads=${2:?--workloads needs a list} && shift 2 ;;
     --measure) measured=${2:?--measure needs a list} && shift 2 ;;
-    --values) values=${2:?--values needs a file} && shift 2 ;;
+    --values) values=$(given "${2:?--values needs a file}") && shift 2 ;;
     --markdown | --json) format=${1#--} && shift ;;
     *) die "unknown argument '$1'; the head of this script says what there is" ;;
   esac

@@ -6,6 +6,7 @@
 # dump is read. Leaves nothing behind unless told to keep the files. As root.
 # Usage: scripts/demo.sh [-o DIR]    keeps server log and dump in DIR; KEEP=1 keeps the temporary folder
 set -euo pipefail
+from=$PWD
 cd "$(dirname "$0")/.."
 
 die() {
@@ -19,7 +20,7 @@ while [ $# -gt 0 ]; do
   case $1 in
     -o)
       [ $# -ge 2 ] || die "-o needs a folder"
-      dir=$2 keep=1
+      dir=$(cd "$from" && realpath -m "$2") keep=1
       shift 2
       ;;
     *)

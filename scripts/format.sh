@@ -3,7 +3,8 @@
 # Formats every C and C++ file under version control. With --check changes nothing and fails when it would have.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-mapfile -t files < <(git ls-files '*.c' '*.h' '*.cpp' '*.hpp')
+list=$(git ls-files '*.c' '*.h' '*.cpp' '*.hpp')
+mapfile -t files <<<"$list"
 case ${1:-} in
   '') clang-format -i "${files[@]}" ;;
   --check) clang-format --dry-run --Werror "${files[@]}" ;;

@@ -16,8 +16,9 @@ case ${1:-} in
   '') ;;
   --tests) tests=1 ;;
   --changed)
-    mapfile -t files < <(git diff --name-only --diff-filter=d "${2:-main}" -- 'userspace/*.cpp' 'tests/*.cpp')
-    [ ${#files[@]} -gt 0 ] || exit 0
+    changed=$(git diff --name-only --diff-filter=d "${2:-main}" -- 'userspace/*.cpp' 'tests/*.cpp')
+    [ -n "$changed" ] || exit 0
+    mapfile -t files <<<"$changed"
     ;;
   -*)
     echo "lint.sh: unknown argument '$1'; the head of this script says what there is" >&2

@@ -67,7 +67,7 @@ fi
 if [ -n "$soak" ]; then
   bench/soak.sh --minutes 2 >.build/soak.log 2>&1 &
   soak=$!
-  trap 'kill "$soak" 2>/dev/null || true; wait "$soak" || true' EXIT
+  trap 'kill "$soak" 2>/dev/null || true; wait "$soak" || true' EXIT # TERM: in the background it does not hear Ctrl-C
 fi
 for preset in "${sanitizers[@]}"; do
   # asan's compiler is clang, whose warnings are others, those on thread safety included; between tsan's checks g++ 12
@@ -85,8 +85,8 @@ step instructions per event
 bench/guard.sh
 if [ -n "$soak" ]; then
   step soak
-  trap - EXIT
   wait "$soak" && status=0 || status=$?
+  trap - EXIT
   cat .build/soak.log
   [ "$status" -eq 0 ] || exit "$status"
 fi

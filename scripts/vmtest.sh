@@ -27,7 +27,7 @@ ci=
 offline=
 record=
 hang_seconds=${KFLIGHT_VM_SECONDS:-600} # a machine that says nothing for so long hangs; the slowest needs a fifth of it
-build=$PWD/${KF_BUILD_DIR:-.build/release}
+build=$(realpath -m "${KF_BUILD_DIR:-.build/release}")
 out=$PWD/.build/vmtest
 
 die() {
@@ -57,7 +57,7 @@ fi
 for tool in flock qemu-system-x86_64 busybox cpio python3; do
   command -v "$tool" >/dev/null || die 1 "no $tool here; scripts/setup.sh --vm installs what is needed"
 done
-[ -x "$build/tests/integration/integration" ] || scripts/build.sh release kflight workloads integration >&2
+scripts/build.sh release kflight workloads integration >&2
 
 # ------------------------------------------------------------------ one initramfs for all
 

@@ -6,6 +6,8 @@
 // lists all.
 #include <fcntl.h>
 #include <poll.h>
+#include <stdlib.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -169,6 +171,53 @@ TEST_F(Faults, NobodyReadsItsOutput_DumpsAreWrittenAllTheSame) {
   EXPECT_EQ(kflight({"stop", "--name", own_name()}).status, 0);
   EXPECT_EQ(child.wait(), 0);
   EXPECT_THAT(child.err(), HasSubstr("status 0"));
+}
+
+TEST_F(Faults, NoRoomForItsMessages_DumpsAreWrittenAllTheSame) {
+  const std::string directory = temp() / "unsaid";
+  std::filesystem::create_directory(directory);
+  Child& child = start({"sh", "-c", R"(exec "$@" 2>/dev/full)", "sh", kflight_path(), "record", "--all", "--name",
+                        own_name(), "-o", directory});
+  ASSERT_TRUE(child.wait_for_line("ready"));
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(kflight({"dump", "--name", own_name()}).status, 0);
+  EXPECT_EQ(files_in(directory).size(), 2u);
+  EXPECT_EQ(kflight({"stop", "--name", own_name()}).status, 0);
+  EXPECT_EQ(child.wait(), 0);
+  EXPECT_EQ(run({"sh", "-c", R"("$@" 2>/dev/full)", "sh", kflight_path(), "no-such-command"}).status, 2);
+}
+
+// Ctrl-S, or a console in which somebody selects text: the terminal takes nothing until it goes on.
+TEST_F(Faults, TerminalThatWasStopped_HoldsNothingUp) {
+  const int ours = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+  ASSERT_TRUE(ours >= 0 && grantpt(ours) == 0 && unlockpt(ours) == 0) << "no terminal";
+  const std::string name = ptsname(ours);
+  const int terminal = open(name.c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC);
+  ASSERT_GE(terminal, 0) << name;
+  const std::string directory = temp() / "stopped";
+  std::filesystem::create_directory(directory);
+  Child& child = start({"sh", "-c", R"(t=$1; shift; exec "$@" 2>"$t")", "sh", name, kflight_path(), "record", "--all",
+                        "--name", own_name(), "-o", directory});
+  ASSERT_TRUE(child.wait_for_line("ready"));
+  EXPECT_EQ(tcflow(terminal, TCOOFF), 0);
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(kflight({"dump", "--name", own_name()}).status, 0);
+    std::this_thread::sleep_for(600ms);  // a status line is due
+  }
+  EXPECT_EQ(tcflow(terminal, TCOON), 0);
+  EXPECT_EQ(kflight({"stop", "--name", own_name()}).status, 0);
+  EXPECT_EQ(child.wait(), 0);
+  std::string said(65536, '\0');
+  said.resize(static_cast<std::size_t>(std::max<ssize_t>(read(ours, said.data(), said.size()), 0)));
+  for (ssize_t more = 1; more > 0;) {
+    char bytes[4096];
+    pollfd fd{ours, POLLIN, 0};
+    more = poll(&fd, 1, 0) == 1 ? read(ours, bytes, sizeof bytes) : 0;
+    if (more > 0) said.append(bytes, static_cast<std::size_t>(more));
+  }
+  EXPECT_THAT(said, HasSubstr("messages are not here: standard error did not take them"));
+  EXPECT_THAT(said, HasSubstr("ended: asked to stop"));
+  close(terminal);
+  close(ours);
 }
 
 TEST_F(Faults, BootTimeOfATimeNamespace_IsRefused) {

@@ -81,8 +81,8 @@ Result<Operation> of_thread(const model::Trace& trace, const OperationChoice& ch
   op.thread = timeline.find_thread(*choice.tid, op.begin_ns);
   if (op.thread == model::kNoThread)
     return Error{Errc::kNotFound,
-                 fmt::format("explain: no event of thread {} is in this dump; `kflight info` lists the "
-                             "target's threads",
+                 fmt::format("explain: no event of thread {} is in this dump; `kflight events --kind switch` "
+                             "shows which threads ran",
                              *choice.tid)};
   return op;
 }

@@ -3,8 +3,10 @@
 // log.cpp - level from the environment, once; lines whole and in order.
 #include "base/log.hpp"
 
+#include <poll.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 
@@ -34,16 +36,7 @@ std::string_view prefix_of(LogLevel level) {
   return "kflight: ";
 }
 
-// Nobody can be told when standard error is gone, so failures end here.
-void write_to_stderr(std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
-    if (written > 0)
-      text.remove_prefix(static_cast<std::size_t>(written));
-    else if (errno != EINTR)
-      return;
-  }
-}
+std::atomic<bool> waits_for_stderr = true;
 
 }  // namespace
 
@@ -54,17 +47,47 @@ LogLevel log_level_from(std::string_view word) noexcept {
   return LogLevel::kInfo;
 }
 
+void never_wait_for_stderr() noexcept { waits_for_stderr = false; }
+
+bool stderr_takes_some() noexcept {
+  pollfd fd{STDERR_FILENO, POLLOUT, 0};
+  return ::poll(&fd, 1, 0) == 1;
+}
+
+void write_to_stderr(std::string_view text) {
+  static Mutex order;  // guards the sequence of lines, and what follows
+  static std::uint64_t left_out = 0;
+  const MutexLock lock(order);
+  std::string all;
+  if (!waits_for_stderr) {
+    if (!stderr_takes_some()) {
+      ++left_out;
+      return;
+    }
+    if (left_out != 0) {
+      all = fmt::format("kflight: {} messages are not here: standard error did not take them\n", std::exchange(left_out, 0));
+      all += text;
+      text = all;
+    }
+  }
+  while (!text.empty()) {
+    const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
+    if (written > 0)
+      text.remove_prefix(static_cast<std::size_t>(written));
+    else if (errno != EINTR)
+      return;
+  }
+}
+
 bool log_enabled(LogLevel level) noexcept {
   static const LogLevel least = level_from_environment();
   return level >= least;
 }
 
 void log_line(LogLevel level, std::string_view message) {
-  static Mutex order;  // guards the sequence of lines on standard error
   std::string line{prefix_of(level)};
   line += escape_for_terminal(message);
   line += '\n';
-  const MutexLock lock(order);
   write_to_stderr(line);
 }
 

@@ -19,6 +19,14 @@ LogLevel log_level_from(std::string_view word) noexcept;
 bool log_enabled(LogLevel level) noexcept;
 void log_line(LogLevel level, std::string_view message);
 
+// Text as it is, in one write. Where standard error is gone or full it is not told: neither is a reason to end, and nobody
+// could be told of it.
+void write_to_stderr(std::string_view text);
+// From now on what standard error does not take at once is left out, and how often is told when it takes some again: for a
+// process that must go on beside a terminal that was stopped.
+void never_wait_for_stderr() noexcept;
+bool stderr_takes_some() noexcept;
+
 template <class... Args>
 void log_debug(fmt::format_string<Args...> format, Args&&... args) {
   if (log_enabled(LogLevel::kDebug)) log_line(LogLevel::kDebug, fmt::format(format, std::forward<Args>(args)...));

@@ -17,7 +17,7 @@ Result<analyze::AnalysisOptions> analysis_options(const ExplainOptions& options,
   analyze::AnalysisOptions analysis;
   analysis.list = options.list;
   analysis.all_slow = options.all_slow;
-  analysis.rows = options.rows;
+  if (options.rows) analysis.rows = *options.rows;
   analysis.choice.tid = options.tid;
   if (options.op) analysis.choice.op = *options.op;
   const DumpClock clock(dump);

@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/escape.hpp"
+#include "base/log.hpp"
 #include "base/units.hpp"
 #include "cli/options.hpp"
 #include "cli/output.hpp"
@@ -70,8 +71,8 @@ class Reporter : public record::SessionObserver {
         format_duration(options_.min_age), format_bytes(options_.max_bytes), escape_for_terminal(options_.out_dir));
     if (options_.triggers.empty())
       say("no trigger given: `kflight dump{}` or SIGUSR1 (kill -USR1 {}) writes a dump", name_flag(), ::getpid());
-    for (const std::string& line : recorder.missing_features()) say("this kernel has {}", line);
-    for (const std::string& line : missing_privileges_) say("{}", line);
+    for (const std::string& line : recorder.missing_features()) complain("this kernel has {}", line);
+    for (const std::string& line : missing_privileges_) complain("{}", line);
   }
 
   void on_recovered(const record::RecoveryReport& report) override {
@@ -124,18 +125,18 @@ class Reporter : public record::SessionObserver {
   }
 
   void on_second(const FlightRecorder& recorder) override {
-    if (!live_) return;
+    if (!live_ || !stderr_takes_some()) return;
     const RecorderStats stats = recorder.stats();
-    clear_status();
     const double window_s = static_cast<double>(stats.window.to_ns - stats.window.from_ns) / 1e9;
     const double cpu = stats.cost.recording_ns
                            ? 100.0 * static_cast<double>(stats.cost.recorder_cpu_ns) / static_cast<double>(stats.cost.recording_ns)
                            : 0;
-    fmt::print(stderr, "window {:.1f} s {} ({})  {}/s  lost {}  fired {}  dumps {}  cpu {:.2f} %", window_s,
-               format_bytes(stats.window.bytes), stats.window.limited_by,
-               format_count(static_cast<std::uint64_t>(stats.events_per_second)), lost_events(stats.losses),
-               stats.triggers_fired, stats.dumps_written, cpu);
-    std::fflush(stderr);
+    std::string line = fmt::format("window {:.1f} s {} ({})  {}/s  lost {}  fired {}  dumps {}  cpu {:.2f} %", window_s,
+                                   format_bytes(stats.window.bytes), stats.window.limited_by,
+                                   format_count(static_cast<std::uint64_t>(stats.events_per_second)),
+                                   lost_events(stats.losses), stats.triggers_fired, stats.dumps_written, cpu);
+    if (line.size() >= columns_) line.resize(columns_ - 1);  // a second row would stay behind
+    write_to_stderr("\r\033[K" + line);
     status_shown_ = true;
   }
 
@@ -166,14 +167,14 @@ class Reporter : public record::SessionObserver {
   }
 
   void clear_status() {
-    if (std::exchange(status_shown_, false)) fmt::print(stderr, "\r\033[K");
+    if (std::exchange(status_shown_, false)) write_to_stderr("\r\033[K");
   }
 
   template <class... Args>
   void complain(fmt::format_string<Args...> format, Args&&... args) {
     clear_status();
     const std::time_t now = std::time(nullptr);
-    fmt::print(stderr, "{:%H:%M:%S} {}\n", fmt::localtime(now), fmt::format(format, std::forward<Args>(args)...));
+    write_to_stderr(fmt::format("{:%H:%M:%S} {}\n", fmt::localtime(now), fmt::format(format, std::forward<Args>(args)...)));
   }
   template <class... Args>
   void say(fmt::format_string<Args...> format, Args&&... args) {
@@ -181,6 +182,7 @@ class Reporter : public record::SessionObserver {
   }
 
   const bool json_, quiet_, live_;
+  const std::size_t columns_ = columns_of(STDERR_FILENO);
   const RecordOptions& options_;
   const std::vector<std::string> missing_privileges_ = record::missing_privileges();  // before any are given up
   bool status_shown_ = false;
@@ -204,11 +206,12 @@ record::SessionOptions session_options(const RecordOptions& options) {
   recorder.max_bytes = options.max_bytes;
   recorder.ring_bytes = options.ring_bytes;
   recorder.target = {.pids = options.pids, .comm_globs = options.comm_globs, .everyone = options.all, .follow = options.follow};
-  recorder.probes = {.syscalls = options.syscalls, .scope = options.scope, .slow_floor = options.slow_floor,
+  recorder.probes = {.syscalls = options.syscalls, .scope = options.scope,
                      .causes = options.causes,
                      .stacks = options.stacks,
                      .stack_wait = options.stack_wait,
                      .sample_hz = options.sample_hz};
+  if (options.slow_floor) recorder.probes.slow_floor = *options.slow_floor;
   recorder.without = options.without;
   for (const std::string& text : options.triggers) recorder.triggers.push_back({text});
   return session;
@@ -217,6 +220,7 @@ record::SessionOptions session_options(const RecordOptions& options) {
 }  // namespace
 
 int cmd_record(const RecordOptions& options) {
+  never_wait_for_stderr();
   Reporter reporter(options);
   auto status = record::run_session(session_options(options), reporter);
   return status ? *status : fail(status.error());

@@ -73,11 +73,14 @@ Result<Outcome> recover(const RecoverOptions& options) {
     KF_TRY_ASSIGN(outcome.what, record::write_recovered(left, sink));
     return {};
   };
-  KF_TRY_ASSIGN(outcome.dump, options.out_file.empty()
-                                  ? store->store("recovered", read_all_clocks().realtime, write)
-                                  : store->store_at(options.out_file, write));
+  auto dump = options.out_file.empty() ? store->store("recovered", read_all_clocks().realtime, write)
+                                       : store->store_at(options.out_file, write);
+  const bool useless = !dump && dump.error().code == Errc::kDamaged;  // now and ever
+  if (!dump && !useless) return dump.error();
   KF_TRY(left.remove());
   record::clear_name_of_the_dead(name);
+  if (useless) return Error{Errc::kDamaged, dump.error().what + "; removed it"};
+  outcome.dump = *dump;
   return outcome;
 }
 

@@ -40,7 +40,7 @@ void add_triggers(Report& report, const json& status) {
     label = "";
   }
   const json fired = status.value("fired", json::object());
-  report.fact(label, "fired {} times: {} joined a dump under way, {} fell into a cooldown",
+  report.fact(label, "fired {} times: {} joined a dump under way, {} got none (too soon after one)",
               format_count(number(fired, "total")), format_count(number(fired, "merged")),
               format_count(number(fired, "suppressed")));
 }

@@ -204,7 +204,7 @@ void define_record(CLI::App& app, RecordOptions& o) {
          "keep all privileges and allow every system call, should the sandbox stand in the way")
       ->group(run);
   app.add_flag("--json", o.json, "JSON lines on standard output")->group(run);
-  app.add_flag("-q,--quiet", o.quiet, "no status line")->group(run);
+  app.add_flag("-q,--quiet", o.quiet, "on standard error only what goes wrong or is missing")->group(run);
 }
 
 void add_recorder_name(CLI::App& app, std::string& name) {

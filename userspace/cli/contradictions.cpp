@@ -24,6 +24,12 @@ Result<> check_options(const RecordOptions& o) {
     return usage("--scope target with --all is the same as --scope system; leave out --scope");
   if (o.max_dumps != 0 && o.triggers.empty())
     return usage("--max-dumps counts what triggers write, and there is no --trigger; add one or leave it out");
+  const bool slow = o.syscalls == Syscalls::kSlow || (o.syscalls == Syscalls::kAuto && !o.triggers.empty());
+  if (o.slow_floor && !slow)
+    return usage("--slow-floor says which calls are slow enough, and that is asked with a --trigger or --syscalls slow only; "
+                 "add one or leave it out");
+  if (o.stack_wait && (o.stacks == Stacks::kNone || (o.stacks == Stacks::kAuto && o.all)))
+    return usage("--stack-wait is about stacks, and none are taken; add --stacks blocked or leave it out");
   if (o.keep_arguments && o.command.empty())
     return usage("--keep-arguments is about those of a COMMAND, and there is none; leave it out");
   return {};
@@ -39,6 +45,8 @@ Result<> check_options(const ExportOptions& o) {
 Result<> check_options(const EventsOptions& o) {
   if (o.jsonl && o.stacks)
     return Error{Errc::kUsage, "--stacks prints frames as text; JSON lines have the stacks' ids, leave one out"};
+  if (o.jsonl && o.absolute)
+    return Error{Errc::kUsage, "--absolute is about times as text; JSON lines have those of the clock, leave one out"};
   return {};
 }
 
@@ -52,6 +60,8 @@ Result<> check_options(const ExplainOptions& o) {
         "either");
   if (o.op && o.tid) return usage("--op and --tid each say what to explain; leave one out");
   if (o.op && (o.from || o.to)) return usage("--from and --to are times of one thread; leave out --op and add --tid");
+  if (o.rows && (o.list || o.folded || o.json))
+    return usage("--rows is about a table, and --list, --folded and --json print none; leave it out");
   if (o.folded && (o.list || o.all_slow || o.json))
     return usage("--folded prints the stacks of one operation and nothing else; leave out --list, --all-slow and --json");
   return {};

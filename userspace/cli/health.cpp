@@ -116,8 +116,9 @@ Finding pid_namespace() {
     return {"PID namespace", Health::kNote, errno_text(errno),
             "is /proc mounted? --pid cannot be looked up without it"};
   if (info.st_ino == kInitialPidNamespace) return {"PID namespace", Health::kOk, "the initial one", ""};
-  return {"PID namespace", Health::kNote, "not the initial one (a container?)",
-          "events carry the host's thread ids; run on the host, or with --pid=host, so that --pid means the same"};
+  return {"PID namespace", Health::kFailed, "not the initial one (a container?)",
+          "events carry the host's thread ids, so a --pid of here would name a stranger, and recording is refused; run on the "
+          "host, or with --pid=host"};
 }
 
 // ------------------------------------------------------------------ limits and settings

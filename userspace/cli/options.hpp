@@ -37,7 +37,7 @@ struct RecordOptions {
 
   Syscalls syscalls = Syscalls::kAuto;
   Scope scope = Scope::kSystem;
-  std::chrono::nanoseconds slow_floor = std::chrono::microseconds(100);
+  std::optional<std::chrono::nanoseconds> slow_floor;
   Stacks stacks = Stacks::kAuto;
   std::optional<std::chrono::nanoseconds> stack_wait;
   std::uint32_t sample_hz = 0;  // 0: no samples
@@ -97,7 +97,7 @@ struct ExplainOptions {
   std::optional<std::uint64_t> op;  // number in that list
   std::optional<std::uint32_t> tid;
   std::optional<TimePoint> from, to;  // with tid
-  std::uint64_t rows = 12;
+  std::optional<std::uint64_t> rows;
   bool json = false;
   bool folded = false;
 };

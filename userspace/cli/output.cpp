@@ -15,6 +15,7 @@
 
 #include "base/errors.hpp"
 #include "base/escape.hpp"
+#include "base/log.hpp"
 #include "cli/options.hpp"
 
 namespace kflight::cli {
@@ -72,7 +73,7 @@ void say(std::string_view message) {
     line += escape_for_terminal(message.substr(begin, end - begin)) + '\n';
     begin = end + 1;
   }
-  fmt::print(stderr, "{}", line);
+  write_to_stderr(line);
 }
 
 int fail(const Error& error) {
@@ -80,11 +81,11 @@ int fail(const Error& error) {
   return error.code == Errc::kUsage ? kExitUsage : kExitFailed;
 }
 
-std::size_t terminal_columns() {
+std::size_t columns_of(int fd) {
   winsize size{};
-  std::size_t columns = kDefaultColumns;
-  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) columns = size.ws_col;
-  return std::max(columns, kFewestColumns);
+  return ::ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : kDefaultColumns;
 }
+
+std::size_t terminal_columns() { return std::max(columns_of(STDOUT_FILENO), kFewestColumns); }
 
 }  // namespace kflight::cli

@@ -43,7 +43,9 @@ void say(std::string_view message);
 // Prints the error and returns the exit status that belongs to its kind.
 int fail(const Error& error);
 
-// Columns of the terminal on standard output; 80 when it is none, at least 60.
+// Columns of a terminal; 80 when it is none.
+std::size_t columns_of(int fd);
+// Of the one on standard output, for text that needs at least 60.
 std::size_t terminal_columns();
 
 }  // namespace kflight::cli

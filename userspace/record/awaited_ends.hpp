@@ -23,6 +23,8 @@ class AwaitedEnds {
 
   // A dump for this cause will be written. Nothing is awaited unless it is about a call in flight.
   void expect(const Cause& cause);
+  // Whether this is another firing of a call that a dump shows in flight, or will.
+  bool awaits(const Cause& cause) { return cause.has_call && find(cause.tid, cause.enter_ns) != calls_.end(); }
   // It was not written.
   void forget(const Cause& cause);
   // It lies at `path`. The call's end, if that has come already: then nothing is awaited any more.

@@ -78,7 +78,10 @@ Result<kf_name_matcher> compile_name_patterns(std::span<const std::string> globs
   for (const auto& glob : globs) {
     const Pattern pattern = parse(glob);
     const std::size_t bits = pattern.elements.size() + 1;
-    if (bits > KF_COMM_BYTES) continue;  // longer than any name
+    if (bits > KF_COMM_BYTES)
+      return Error{Errc::kUsage, fmt::format("no process is ever named '{}': the kernel keeps {} characters of a name; "
+                                             "shorten it, with a * at its end",
+                                             glob, KF_COMM_BYTES - 1)};
     if (used + bits > kLaneBits) ++lane, used = 0;
     if (lane == KF_NAME_LANES)
       return Error{Errc::kUsage, fmt::format("{} names to watch for are too many, '{}' has no room any more; join some with "

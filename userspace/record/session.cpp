@@ -315,8 +315,13 @@ void Session::look_for_control_socket() {
 
 // ------------------------------------------------------------------ triggers
 
+// A call that a dump shows in flight has its dump, which is told how it ends.
 void Session::on_fired(const Cause& cause) {
-  const Verdict verdict = policy_.fire(boottime_ns());
+  if (ends_.awaits(cause)) {
+    policy_.fire_more(1);
+    return count_merged_firings();
+  }
+  const Verdict verdict = policy_.fire(boottime_ns(), cause.trigger);
   count_merged_firings();
   if (verdict != Verdict::kDump) return;
   pending_ = cause;
@@ -401,7 +406,7 @@ void Session::on_written(Result<StoredDump> stored, nanoseconds took) {
   writing_ = false;
   DumpJob job = std::move(jobs_.front());
   jobs_.pop_front();
-  if (job.triggered) policy_.finish(boottime_ns(), stored.has_value());
+  if (job.triggered) policy_.finish(boottime_ns(), job.cause.trigger, stored.has_value());
   if (stored) {
     last_path_ = stored->path;
     observer_.on_dump({stored->path, stored->bytes, took, job.cause});

@@ -6,28 +6,29 @@
 
 namespace kflight::record {
 
-Verdict TriggerPolicy::judge(std::uint64_t now_ns) const {
-  if (phase_ == Phase::kPending) return Verdict::kMerged;
-  if (phase_ == Phase::kWriting) return Verdict::kWriting;
-  if (closed_ || exhausted()) return Verdict::kEnough;
-  return now_ns < cooldown_until_ns_ ? Verdict::kCooldown : Verdict::kDump;
+Verdict TriggerPolicy::judge(std::uint64_t now_ns, std::string_view trigger) const {
+  if (pending_) return Verdict::kMerged;
+  if (closed_ || (options_.max_dumps != 0 && counts_.dumps + writing_ >= options_.max_dumps)) return Verdict::kEnough;
+  const auto cooldown = cooldown_until_ns_.find(trigger);
+  return cooldown != cooldown_until_ns_.end() && now_ns < cooldown->second ? Verdict::kCooldown : Verdict::kDump;
 }
 
-Verdict TriggerPolicy::fire(std::uint64_t now_ns) {
-  const auto verdict = judge(now_ns);
+Verdict TriggerPolicy::fire(std::uint64_t now_ns, std::string_view trigger) {
+  const auto verdict = judge(now_ns, trigger);
   if (verdict != Verdict::kDump) {
     fire_more(1);
     return verdict;
   }
   ++counts_.fired;
-  phase_ = Phase::kPending;
+  pending_ = true;
   merged_ = 0;
+  cooldown_until_ns_.insert_or_assign(std::string(trigger), UINT64_MAX);
   return verdict;
 }
 
 void TriggerPolicy::fire_more(std::uint64_t firings) {
   counts_.fired += firings;
-  if (phase_ != Phase::kPending) {
+  if (!pending_) {
     counts_.suppressed += firings;
     return;
   }
@@ -36,14 +37,15 @@ void TriggerPolicy::fire_more(std::uint64_t firings) {
 }
 
 std::uint64_t TriggerPolicy::begin_writing() {
-  phase_ = Phase::kWriting;
+  pending_ = false;
+  ++writing_;
   return std::exchange(merged_, 0);
 }
 
-void TriggerPolicy::finish(std::uint64_t now_ns, bool written) {
-  phase_ = Phase::kIdle;
+void TriggerPolicy::finish(std::uint64_t now_ns, std::string_view trigger, bool written) {
+  --writing_;
   const auto cooldown_ns = static_cast<std::uint64_t>(std::max<std::int64_t>(0, options_.cooldown.count()));
-  cooldown_until_ns_ = now_ns + std::min(cooldown_ns, UINT64_MAX - now_ns);
+  cooldown_until_ns_.insert_or_assign(std::string(trigger), now_ns + std::min(cooldown_ns, UINT64_MAX - now_ns));
   ++(written ? counts_.dumps : counts_.failures);
 }
 

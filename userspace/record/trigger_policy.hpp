@@ -2,49 +2,55 @@
 //
 // trigger_policy.hpp - whether a firing gets a dump of its own. Pure logic: times come in, nothing is read. One thread.
 //
-//   idle --fire--> pending (the tail after the trigger is still being recorded) --begin_writing--> writing --finish-->
-//   idle
+//   idle --fire--> pending (the tail after the trigger is still being recorded) --begin_writing--> idle, a dump is written
+//   --finish--> its trigger's cooldown begins
 //
-// Firings while pending belong to that dump. Those while one is written, during the cooldown after it, or after close()
-// get none; all are counted.
+// Firings while pending belong to that dump, whichever trigger they are of. While a dump is written, another trigger may
+// fire for the next one already: what it saw may never come again. Firings of a trigger while its dump is written or during
+// the cooldown after it, and all after close(), get none. All are counted.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
 
 namespace kflight::record {
 
 enum class Verdict {
   kDump,      // start a dump: it is pending now
   kMerged,    // part of the pending dump
-  kWriting,   // a dump is being written; too late to be part of it
-  kCooldown,  // too soon after the last one
+  kCooldown,  // too soon after the last one of this trigger, which may still be being written
   kEnough,    // max_dumps have been written, or close() was called
 };
 
 class TriggerPolicy {
  public:
   struct Options {
-    std::chrono::nanoseconds cooldown{0};  // from the end of one dump to the next firing that counts
+    std::chrono::nanoseconds cooldown{0};  // from the end of one dump to the next firing of its trigger that counts
     std::uint64_t max_dumps = 0;           // 0: no limit
   };
   struct Counts {
     std::uint64_t fired = 0;
     std::uint64_t merged = 0;
-    std::uint64_t suppressed = 0;  // kWriting, kCooldown, kEnough
+    std::uint64_t suppressed = 0;  // kCooldown, kEnough
     std::uint64_t dumps = 0;       // written
     std::uint64_t failures = 0;
   };
 
   explicit TriggerPolicy(const Options& options) : options_(options) {}
 
-  Verdict fire(std::uint64_t now_ns);
-  // Firings that came just after one that fire() was told: they never start a dump.
+  // `trigger` is its text, one of few.
+  Verdict fire(std::uint64_t now_ns, std::string_view trigger);
+  // Firings that came just after one that fire() was told, or that have their dump already: they never start one.
   void fire_more(std::uint64_t firings);
   // Returns how many further firings the pending dump stands for (Cause::merged).
   std::uint64_t begin_writing();
-  // A failed dump does not count towards max_dumps, but the cooldown follows it too: a full disk is not hammered.
-  void finish(std::uint64_t now_ns, bool written);
+  // Of the dump that `trigger` started. A failed one does not count towards max_dumps, but the cooldown follows it too: a
+  // full disk is not hammered.
+  void finish(std::uint64_t now_ns, std::string_view trigger, bool written);
   // No firing starts a dump any more.
   void close() noexcept { closed_ = true; }
 
@@ -53,13 +59,13 @@ class TriggerPolicy {
   const Counts& counts() const noexcept { return counts_; }
 
  private:
-  enum class Phase { kIdle, kPending, kWriting };
-  Verdict judge(std::uint64_t now_ns) const;
+  Verdict judge(std::uint64_t now_ns, std::string_view trigger) const;
 
   const Options options_;
-  Phase phase_ = Phase::kIdle;
-  std::uint64_t merged_ = 0;  // into the pending dump
-  std::uint64_t cooldown_until_ns_ = 0;
+  bool pending_ = false;
+  std::uint64_t merged_ = 0;   // into the pending dump
+  std::uint64_t writing_ = 0;  // dumps
+  std::map<std::string, std::uint64_t, std::less<>> cooldown_until_ns_;  // by trigger; UINT64_MAX while its dump is on its way
   bool closed_ = false;
   Counts counts_;
 };

@@ -83,7 +83,7 @@ TEST(CommandLine, Record_EveryOption) {
                                          "inflight>2s",  "-o",          "/tmp",
                                          "--name",       "web",         "--min-age=3s",
                                          "--max-bytes",  "1GiB",        "--syscalls",
-                                         "all",          "--scope",     "target",
+                                         "slow",         "--scope",     "target",
                                          "--slow-floor", "1ms",         "--post",
                                          "0s",           "--cooldown",  "1m",
                                          "--max-dumps",  "7",           "--max-dump-bytes",
@@ -99,7 +99,7 @@ TEST(CommandLine, Record_EveryOption) {
   EXPECT_EQ(o.name, "web");
   EXPECT_EQ(o.min_age, 3s);
   EXPECT_EQ(o.max_bytes, 1u << 30);
-  EXPECT_EQ(o.syscalls, Syscalls::kAll);
+  EXPECT_EQ(o.syscalls, Syscalls::kSlow);
   EXPECT_EQ(o.scope, Scope::kTarget);
   EXPECT_EQ(o.slow_floor, 1ms);
   EXPECT_EQ(o.post, 0s);
@@ -130,6 +130,10 @@ TEST(CommandLine, Record_TargetsThatContradict) {
   EXPECT_THAT(error({"record", "--all", "--pid", "1"}), HasSubstr("leave out --pid and --comm"));
   EXPECT_THAT(error({"record", "--pid", "1", "--", "ls"}), HasSubstr("a COMMAND is a target of its own"));
   EXPECT_THAT(error({"record", "--"}), HasSubstr("no COMMAND follows --"));
+  EXPECT_THAT(error({"record", "--all", "--slow-floor", "1ms"}), HasSubstr("with a --trigger or --syscalls slow only"));
+  EXPECT_THAT(error({"record", "--all", "--stack-wait", "1ms"}), HasSubstr("about stacks, and none are taken"));
+  EXPECT_THAT(error({"events", "a.kfr", "--format", "jsonl", "--absolute"}), HasSubstr("--absolute is about times as text"));
+  EXPECT_THAT(error({"explain", "a.kfr", "--rows", "3", "--json"}), HasSubstr("--rows is about a table"));
   EXPECT_THAT(error({"record", "--all", "--no-follow"}), HasSubstr("--no-follow means nothing with --all"));
   EXPECT_THAT(error({"record", "--all", "--scope", "target"}), HasSubstr("the same as --scope system"));
   EXPECT_THAT(error({"record", "--all", "--max-dumps", "3"}), HasSubstr("there is no --trigger"));
@@ -194,10 +198,10 @@ TEST(CommandLine, Dump_PathIsMadeAbsolute) {
 
 TEST(CommandLine, Events_Filters) {
   const auto o =
-      options<EventsOptions>({"events", "x.kfr", "--format", "jsonl", "--tid", "5", "--tid", "0", "--kind", "fork",
-                              "--cpu", "1", "--from", "-2s", "--to", "@77", "--limit", "9", "--absolute"});
+      options<EventsOptions>({"events", "x.kfr", "--tid", "5", "--tid", "0", "--kind", "fork", "--cpu", "1",
+                              "--from", "-2s", "--to", "@77", "--limit", "9", "--absolute"});
   EXPECT_EQ(o.path, "x.kfr");
-  EXPECT_TRUE(o.jsonl && o.absolute);
+  EXPECT_TRUE(!o.jsonl && o.absolute);
   EXPECT_THAT(o.tids, ElementsAre(5u, 0u));
   EXPECT_THAT(o.kinds, ElementsAre("fork"));
   EXPECT_THAT(o.cpus, ElementsAre(1u));
@@ -218,14 +222,16 @@ TEST(CommandLine, Explain_OptionsThatExcludeEachOther) {
            {"--op", "1", "--to", "-1s"},
            {"--folded", "--list"},
            {"--folded", "--all-slow"},
-           {"--folded", "--json"}}) {
+           {"--folded", "--json"},
+           {"--rows", "3", "--list"},
+           {"--rows", "3", "--json"}}) {
     std::vector<std::string> words{"explain", "x.kfr"};
     words.insert(words.end(), wrong.begin(), wrong.end());
     EXPECT_THAT(error(words), HasSubstr("leave")) << wrong[0] << ' ' << wrong[1];
   }
   EXPECT_TRUE(parse({"explain", "x.kfr", "--list", "--json"}));
   EXPECT_TRUE(parse({"explain", "x.kfr", "--folded", "--tid", "7", "--from", "-2s", "--to", "-1s"}));
-  EXPECT_TRUE(parse({"explain", "x.kfr", "--all-slow", "--rows", "3", "--json"}));
+  EXPECT_TRUE(parse({"explain", "x.kfr", "--all-slow", "--rows", "3"}));
 }
 
 TEST(CommandLine, Export_Options) {

@@ -32,6 +32,18 @@ TEST(AwaitedEnds, EndAfterTheDump) {
   EXPECT_TRUE(ends.empty());
 }
 
+// What a call in flight fires when it returns is no news.
+TEST(AwaitedEnds, KnowsTheCallByWhateverFires) {
+  AwaitedEnds ends;
+  ends.expect(kCall);
+  Cause returned = kCall;
+  returned.call_in_flight = false;
+  EXPECT_TRUE(ends.awaits(returned));
+  EXPECT_FALSE(ends.awaits(kOther));
+  returned.enter_ns += 1;
+  EXPECT_FALSE(ends.awaits(returned));
+}
+
 TEST(AwaitedEnds, EndBeforeTheDump) {
   AwaitedEnds ends;
   ends.expect(kCall);

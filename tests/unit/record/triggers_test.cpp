@@ -194,60 +194,77 @@ TEST(TriggerSet, ScansAQuarterOfTheShortestBound) {
 
 TEST(TriggerPolicy, FiringsBeforeTheWritingBelongToThePendingDump) {
   TriggerPolicy policy({.cooldown = 30s});
-  EXPECT_EQ(policy.fire(1 * kSecond), Verdict::kDump);
-  EXPECT_EQ(policy.fire(1 * kSecond + 1), Verdict::kMerged);
+  EXPECT_EQ(policy.fire(1 * kSecond, "a"), Verdict::kDump);
+  EXPECT_EQ(policy.fire(1 * kSecond + 1, "a"), Verdict::kMerged);
+  EXPECT_EQ(policy.fire(1 * kSecond + 2, "b"), Verdict::kMerged);
   policy.fire_more(5);
-  EXPECT_EQ(policy.begin_writing(), 6u);
-  EXPECT_EQ(policy.fire(2 * kSecond), Verdict::kWriting);
-  policy.finish(3 * kSecond, true);
-  EXPECT_EQ(policy.fire(33 * kSecond - 1), Verdict::kCooldown);
-  EXPECT_EQ(policy.fire(33 * kSecond), Verdict::kDump);
+  EXPECT_EQ(policy.begin_writing(), 7u);
+  EXPECT_EQ(policy.fire(2 * kSecond, "a"), Verdict::kCooldown);
+  policy.finish(3 * kSecond, "a", true);
+  EXPECT_EQ(policy.fire(33 * kSecond - 1, "a"), Verdict::kCooldown);
+  EXPECT_EQ(policy.fire(33 * kSecond, "a"), Verdict::kDump);
   EXPECT_EQ(policy.begin_writing(), 0u);
   const auto& counts = policy.counts();
-  EXPECT_EQ(counts.fired, 10u);
-  EXPECT_EQ(counts.merged, 6u);
+  EXPECT_EQ(counts.fired, 11u);
+  EXPECT_EQ(counts.merged, 7u);
   EXPECT_EQ(counts.suppressed, 2u);
   EXPECT_EQ(counts.dumps, 1u);
 }
 
+// A trigger that fires all the time must not keep the dumps of another from being written.
+TEST(TriggerPolicy, CooldownIsThatOfOneTrigger) {
+  TriggerPolicy policy({.cooldown = 30s});
+  EXPECT_EQ(policy.fire(1, "often"), Verdict::kDump);
+  policy.begin_writing();
+  EXPECT_EQ(policy.fire(2, "often"), Verdict::kCooldown);
+  EXPECT_EQ(policy.fire(2, "rarely"), Verdict::kDump);  // while the other one's is written
+  policy.finish(3, "often", true);
+  EXPECT_EQ(policy.fire(4, "often"), Verdict::kMerged);
+  EXPECT_EQ(policy.begin_writing(), 1u);
+  policy.finish(10 * kSecond, "rarely", true);
+  EXPECT_EQ(policy.fire(31 * kSecond, "rarely"), Verdict::kCooldown);
+  EXPECT_EQ(policy.fire(31 * kSecond, "often"), Verdict::kDump);
+}
+
 TEST(TriggerPolicy, FiringsTheKernelMergedGetWhatTheOneBeforeThemGot) {
   TriggerPolicy policy({.cooldown = 30s});
-  EXPECT_EQ(policy.fire(1), Verdict::kDump);
+  EXPECT_EQ(policy.fire(1, "a"), Verdict::kDump);
   policy.fire_more(3);
   EXPECT_EQ(policy.begin_writing(), 3u);
   policy.fire_more(4);  // too late to be told with it
-  policy.finish(2, true);
+  policy.finish(2, "a", true);
   policy.fire_more(5);
   EXPECT_EQ(policy.counts().fired, 13u);
   EXPECT_EQ(policy.counts().merged, 3u);
   EXPECT_EQ(policy.counts().suppressed, 9u);
-  EXPECT_EQ(policy.fire(60 * kSecond), Verdict::kDump);
+  EXPECT_EQ(policy.fire(60 * kSecond, "a"), Verdict::kDump);
   EXPECT_EQ(policy.begin_writing(), 0u);
 }
 
 TEST(TriggerPolicy, NothingStartsADumpOnceItIsClosed) {
   TriggerPolicy policy({});
-  EXPECT_EQ(policy.fire(1), Verdict::kDump);
+  EXPECT_EQ(policy.fire(1, "a"), Verdict::kDump);
   policy.close();
-  EXPECT_EQ(policy.fire(2), Verdict::kMerged);
+  EXPECT_EQ(policy.fire(2, "a"), Verdict::kMerged);
   EXPECT_EQ(policy.begin_writing(), 1u);
-  policy.finish(3, true);
-  EXPECT_EQ(policy.fire(4), Verdict::kEnough);
+  policy.finish(3, "a", true);
+  EXPECT_EQ(policy.fire(4, "a"), Verdict::kEnough);
   EXPECT_FALSE(policy.exhausted());
 }
 
 TEST(TriggerPolicy, StopsAfterMaxDumpsButFailuresDoNotCount) {
   TriggerPolicy policy({.cooldown = 1s, .max_dumps = 1});
-  EXPECT_EQ(policy.fire(0), Verdict::kDump);
+  EXPECT_EQ(policy.fire(0, "a"), Verdict::kDump);
   policy.begin_writing();
-  policy.finish(0, false);
+  policy.finish(0, "a", false);
   EXPECT_FALSE(policy.exhausted());
-  EXPECT_EQ(policy.fire(kSecond - 1), Verdict::kCooldown);
-  EXPECT_EQ(policy.fire(kSecond), Verdict::kDump);
+  EXPECT_EQ(policy.fire(kSecond - 1, "a"), Verdict::kCooldown);
+  EXPECT_EQ(policy.fire(kSecond, "a"), Verdict::kDump);
   policy.begin_writing();
-  policy.finish(kSecond, true);
+  EXPECT_EQ(policy.fire(kSecond, "b"), Verdict::kEnough);  // the one that is written is the last
+  policy.finish(kSecond, "a", true);
   EXPECT_TRUE(policy.exhausted());
-  EXPECT_EQ(policy.fire(100 * kSecond), Verdict::kEnough);
+  EXPECT_EQ(policy.fire(100 * kSecond, "a"), Verdict::kEnough);
   EXPECT_EQ(policy.counts().failures, 1u);
 }
 
