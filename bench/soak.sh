@@ -82,8 +82,8 @@ check_new_dumps() {
 
 # What would take all of the CPUs takes little of them while others want them, the compilers of a CI run for instance.
 start_loads() {
-  start_load nice perf bench sched messaging -g 1 -l 100000000 >/dev/null 2>&1
-  start_load nice perf bench sched pipe -l 100000000 >/dev/null 2>&1
+  start_load nice -n 19 perf bench sched messaging -g 1 -l 100000000 >/dev/null 2>&1
+  start_load nice -n 19 perf bench sched pipe -l 100000000 >/dev/null 2>&1
   start_load "$temp/kfsoak-server" --run 1000000000 --every 400 --hold 80 >/dev/null 2>&1
   # shellcheck disable=SC2016 # their own shell's parameters
   start_load bash -c 'while :; do "$0" --forks 100 >/dev/null; sleep 1; done' "$build/workloads/workload_fork_storm"

@@ -93,7 +93,7 @@ fi
 # A minute of fuzzing for each target, with a seed, so that it fails for what was changed; to search for what was always
 # there is bench/fuzz.sh's alone.
 if [ "$fuzz_seconds" -gt 0 ]; then
-  beside bench/fuzz.sh --seconds "$fuzz_seconds" --seed 1 --at-once $((jobs + 1))
+  beside bench/fuzz.sh --seconds "$fuzz_seconds" --seed 1 --at-once $((2 * jobs + 1))
 fi
 # The recorder's threads at their real work. Leaks are looked for in the unit tests only: the recorder's own filter of system
 # calls refuses what that takes.

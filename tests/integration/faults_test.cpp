@@ -195,9 +195,18 @@ TEST_F(Faults, TerminalThatWasStopped_HoldsNothingUp) {
   ASSERT_GE(terminal, 0) << name;
   const std::string directory = temp() / "stopped";
   std::filesystem::create_directory(directory);
-  Child& child = start({"sh", "-c", R"(t=$1; shift; exec "$@" 2>"$t")", "sh", name, kflight_path(), "record", "--all",
-                        "--name", own_name(), "-o", directory});
-  ASSERT_TRUE(child.wait_for_line("ready"));
+  Child& child = start({"sh", "-c", R"(t=$1; shift; exec "$@" >"$t" 2>&1)", "sh", name, kflight_path(), "record",
+                        "--all", "--name", own_name(), "-o", directory});
+  std::string said;
+  const auto listen = [&] {
+    char bytes[4096];
+    pollfd fd{ours, POLLIN, 0};
+    const ssize_t more = poll(&fd, 1, 50) == 1 ? read(ours, bytes, sizeof bytes) : 0;
+    if (more > 0) said.append(bytes, static_cast<std::size_t>(more));
+    return more > 0;
+  };
+  while (said.find("ready") == std::string::npos && (listen() || child.running())) {
+  }
   EXPECT_EQ(tcflow(terminal, TCOOFF), 0);
   for (int i = 0; i < 3; ++i) {
     EXPECT_EQ(kflight({"dump", "--name", own_name()}).status, 0);
@@ -206,16 +215,11 @@ TEST_F(Faults, TerminalThatWasStopped_HoldsNothingUp) {
   EXPECT_EQ(tcflow(terminal, TCOON), 0);
   EXPECT_EQ(kflight({"stop", "--name", own_name()}).status, 0);
   EXPECT_EQ(child.wait(), 0);
-  std::string said(65536, '\0');
-  said.resize(static_cast<std::size_t>(std::max<ssize_t>(read(ours, said.data(), said.size()), 0)));
-  for (ssize_t more = 1; more > 0;) {
-    char bytes[4096];
-    pollfd fd{ours, POLLIN, 0};
-    more = poll(&fd, 1, 0) == 1 ? read(ours, bytes, sizeof bytes) : 0;
-    if (more > 0) said.append(bytes, static_cast<std::size_t>(more));
+  while (listen()) {
   }
   EXPECT_THAT(said, HasSubstr("messages are not here: standard error did not take them"));
   EXPECT_THAT(said, HasSubstr("ended: asked to stop"));
+  for (const std::string& file : files_in(directory)) EXPECT_THAT(said, HasSubstr("dump " + directory + "/" + file));
   close(terminal);
   close(ours);
 }

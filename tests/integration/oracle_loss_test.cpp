@@ -74,6 +74,7 @@ TEST_P(OracleUnderLoss, IsUnknownWhereItIsNotRight) {
   EXPECT_LE(found.cause_ns - found.cause_inferred_ns, planted.at_most_ns + planted.tolerance_ns());
   EXPECT_GE(found.cause_ns + found.unknown_ns + found.helpers_ns + planted.tolerance_ns(), planted.owed_ns());
   EXPECT_LE(found.other_ns, planted.disturbed_ns() + planted.tolerance_ns());
+  if (HasFailure()) keep(path);
 }
 
 INSTANTIATE_TEST_SUITE_P(Row, OracleUnderLoss, testing::ValuesIn(oracle_rows().begin(), oracle_rows().end()), row_name);

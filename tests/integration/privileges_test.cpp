@@ -143,6 +143,25 @@ TEST_F(Privileges, AreGivenUpByEveryThreadWhenRecordingHasBegun) {
   EXPECT_EQ(recorder.stop(), 0);
 }
 
+// `cd; sudo kflight record`: the folder is the user's, and root without CAP_DAC_OVERRIDE may not write there.
+TEST_F(Privileges, AFolderOfWhoBecameRootBySudo_IsWrittenTo) {
+  const std::string directory = temp() / "home";
+  std::filesystem::create_directory(directory);
+  ASSERT_EQ(chmod(directory.c_str(), 0755), 0);
+  ASSERT_EQ(chown(directory.c_str(), 65534, 65534), 0);
+  const std::string name = "sudo" + std::to_string(getpid());
+  Child& child = start({"env", std::string("SUDO_UID=") + kNobody, std::string("SUDO_GID=") + kNobody, kflight_path(),
+                        "record", "--name", name, "-o", directory, "--all"});
+  ASSERT_TRUE(child.wait_for_line("ready"));
+  Recorder recorder(child, name, directory);
+  EXPECT_NE(dump_path(recorder), "");
+  std::size_t may_write_anywhere = 0;
+  for (const std::string& held : of_threads(child.pid(), "CapPrm"))
+    may_write_anywhere += std::stoull(held, nullptr, 16) >> CAP_DAC_OVERRIDE & 1;
+  EXPECT_EQ(may_write_anywhere, 1u) << "the thread that starts those that write";
+  EXPECT_EQ(recorder.stop(), 0);
+}
+
 TEST_F(Privileges, AreKeptWithoutTheSandbox) {
   Recorder recorder = start_recorder({"--all", "--no-sandbox"});
   for (const std::string& value : of_threads(recorder.child().pid(), "Seccomp")) EXPECT_EQ(value, "0");

@@ -210,6 +210,20 @@ TEST_F(Targets, TwoRecorders_NeedTwoNames) {
   EXPECT_EQ(second.stop(), 0);
 }
 
+TEST_F(Targets, WhoWaitsToBeReaped_IsNoTarget) {
+  const pid_t zombie = fork();
+  if (zombie == 0) _exit(0);
+  siginfo_t ended{};
+  ASSERT_EQ(waitid(P_PID, static_cast<id_t>(zombie), &ended, WEXITED | WNOWAIT), 0);
+  const Output by_number = record_pid(zombie);
+  EXPECT_EQ(by_number.status, 1);
+  EXPECT_THAT(by_number.err, HasSubstr("has ended; its parent has not asked for its exit status yet"));
+  const Output by_name = kflight({"record", "-o", temp().path(), "--name", "zombies" + std::to_string(getpid()), "--comm",
+                                  "integration", "--no-follow", "--duration", "1ms"});
+  EXPECT_THAT(by_name.err, HasSubstr("recording 1 process;")) << "this one alone";
+  EXPECT_EQ(waitpid(zombie, nullptr, 0), zombie);
+}
+
 // Switches of others are left out, but whoever was born ends, the target's last thread included.
 TEST_F(Targets, WithTheScopeOfTheTarget_EveryLifeEnds) {
   Child& shell = start({"sh", "-c", "read line; for i in 1 2 3; do /bin/true; done"});

@@ -130,7 +130,9 @@ TEST_F(Recover, WhatCannotBeReadIsNoReasonNotToRecord) {
   std::filesystem::create_directory(windows());
   std::filesystem::permissions(windows(), std::filesystem::perms(0700));
   std::ofstream(windows() + "/odd.window") << "no window";
-  EXPECT_NE(kflight({"recover", "--name", "odd"}).status, 0);
+  const Output refused = kflight({"recover", "--name", "odd"});
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_THAT(refused.err, HasSubstr("`rm " + windows() + "/odd.window` frees the memory"));
   Recorder recorder = record({"--name", "odd"});
   EXPECT_THAT(recorder.child().err(), HasSubstr("removed what a killed recorder left behind"));
   EXPECT_NE(status_of(recorder).value("window_file", ""), "");

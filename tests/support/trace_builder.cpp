@@ -138,11 +138,13 @@ TraceBuilder& TraceBuilder::fork(std::uint32_t child, std::uint32_t child_tgid) 
   e.is_thread = child != child_tgid;
   e.child_start_ns = now_ns_;
   events_.push_back(e);
+  switches_[child] = 0;
   return *this;
 }
 
 TraceBuilder& TraceBuilder::exec(std::uint32_t new_tid, std::uint32_t old_tid, const char* comm) {
   auto e = event<ExecEvent>();
+  if (new_tid != old_tid) switches_[new_tid] = switches_[old_tid];  // the kernel counts those of the thread
   e.new_tid = new_tid;
   e.old_tid = old_tid;
   e.comm = Comm::from(comm);

@@ -59,6 +59,7 @@ class Summer {
     BlameRow row;
     std::map<LineKey, BlameLine> lines;
     std::unordered_map<std::uint32_t, std::uint64_t> by_node;
+    bool several_cpus = false;
   };
 
   void add(const Leaf& leaf);
@@ -97,7 +98,10 @@ void Summer::add(const Leaf& leaf) {
   RowSum& sum = rows_[row_key(leaf)];
   sum.row.who = leaf.who;
   sum.row.ns += ns;
-  if (leaf.cpu != model::kNoCpu) sum.row.cpu = leaf.cpu;
+  if (leaf.cpu != model::kNoCpu) {
+    sum.several_cpus |= sum.row.cpu != model::kNoCpu && sum.row.cpu != leaf.cpu;
+    sum.row.cpu = leaf.cpu;
+  }
   BlameLine& line = sum.lines[{leaf.who.kind, leaf.who.id, leaf.category, leaf.detail}];
   line.who = leaf.who;
   line.category = leaf.category;
@@ -210,6 +214,7 @@ std::uint64_t Summer::hop_ns(const Hop& hop) const {
 
 void Summer::finish_rows() {
   for (auto& [key, sum] : rows_) {
+    if (sum.several_cpus) sum.row.cpu = model::kNoCpu;
     if (std::get<0>(key) == static_cast<std::uint8_t>(Category::kContention)) sum.row.culprits = sum.lines.size();
     for (const auto& [line_key, line] : sum.lines) {
       sum.row.lines.push_back(line);

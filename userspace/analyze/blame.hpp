@@ -50,7 +50,7 @@ struct BlameRow {
   std::size_t culprits = 1;   // threads of one name that had the CPU are one row
   std::uint32_t node = 0;     // in Blame::nodes
   std::uint64_t node_ns = 0;  // part of ns there
-  std::uint16_t cpu = model::kNoCpu;
+  std::uint16_t cpu = model::kNoCpu;  // where all of it happened; kNoCpu: on several, or on none
 };
 
 struct Blame {

@@ -97,7 +97,7 @@ void Walk::visit(const Piece& piece) {
   const Thread& thread = timeline_.thread(at_.thread);
   if (piece.index != kNone) {
     const bool doubtful = (thread.intervals[piece.index].flags & model::kIntervalInferred) ||
-                          timeline_.may_miss_events(thread, piece.index);
+                          timeline_.may_miss_events(thread, piece.index) || trace_.hides(thread);
     if (doubtful) quality = worse(quality, Quality::kInferred);
   }
   switch (piece.state) {
@@ -138,6 +138,8 @@ void Walk::but_interrupts(std::uint64_t begin_ns, std::uint64_t end_ns, std::uin
 // whole stretch on the CPU decides, for how it is explained must not depend on the part that is asked for.
 void Walk::running(const Piece& piece, Quality quality) {
   const Thread& thread = timeline_.thread(at_.thread);
+  if (trace_.hides(thread))
+    return leaf(piece.begin_ns, piece.end_ns, Category::kUnknown, self(), Quality::kUnknown, at_.hop);
   const Interval& interval = thread.intervals[piece.index];
   const std::uint16_t cpu = interval.cpu;
   const bool lossy =
@@ -160,12 +162,17 @@ void Walk::computing(const Piece& piece, std::uint16_t cpu, Category outside, Qu
     std::uint64_t until_ns = piece.end_ns;
     if (index != kNone) {
       const model::Call& call = thread.calls[index];
-      if (call.returned()) until_ns = std::min(until_ns, call.end_ns);
+      if (!model::Timeline::in_flight(thread, index))
+        until_ns = std::min(until_ns, timeline_.call_end_ns(thread, index));
       leaf(at_ns, until_ns, Category::kCpuSys, self(), quality, at_.hop, cpu, call.nr | std::uint32_t{call.abi} << 16);
     } else {
       while (upcoming != thread.calls.end() && upcoming->begin_ns <= at_ns) ++upcoming;
       if (upcoming != thread.calls.end()) until_ns = std::min(until_ns, upcoming->begin_ns);
-      leaf(at_ns, until_ns, outside, self(), quality, at_.hop, cpu);
+      // A call whose return is missing may have gone on since it was last seen, but not beyond the next one.
+      const bool lost_return = outside == Category::kCpuUser && upcoming != thread.calls.begin() &&
+                               std::prev(upcoming)->enter_known() && !std::prev(upcoming)->returned();
+      leaf(at_ns, until_ns, lost_return ? Category::kCpu : outside, self(),
+           lost_return ? worse(quality, Quality::kInferred) : quality, at_.hop, cpu);
     }
     at_ns = until_ns;
   }
@@ -192,13 +199,14 @@ void Walk::queued(const model::QueuePiece& queue, Quality quality) {
     if (piece.thread == model::kNoThread || piece.thread == at_.thread) {
       leaf(piece.begin_ns, piece.end_ns, Category::kUnknown, cpu, Quality::kUnknown, at_.hop, queue.cpu);
     } else if (piece.thread == model::kIdleThread) {
-      const bool suspect = piece.end_ns - piece.begin_ns > kLongIdleNs;
+      const bool suspect = piece.end_ns - piece.begin_ns > kLongIdleNs || trace_.hides_strangers();
       const Quality known = suspect ? worse(quality, Quality::kInferred) : quality;
       but_interrupts(piece.begin_ns, piece.end_ns, queue.cpu, quality, [&](std::uint64_t begin_ns, std::uint64_t end_ns) {
         leaf(begin_ns, end_ns, Category::kWakeLatency, cpu, known, at_.hop, queue.cpu);
       });
     } else {
-      const bool doubtful = timeline_.losses().any_in(queue.cpu, piece.begin_ns, piece.end_ns);
+      const bool doubtful = timeline_.losses().any_in(queue.cpu, piece.begin_ns, piece.end_ns) ||
+                            trace_.hides(timeline_.thread(piece.thread));
       const Quality known = doubtful ? worse(quality, Quality::kInferred) : quality;
       const auto occupied = [&](std::uint64_t begin_ns, std::uint64_t end_ns) {
         leaf(begin_ns, end_ns, Category::kContention, {Who::Kind::kThread, piece.thread}, known, at_.hop, queue.cpu);
@@ -320,7 +328,8 @@ void Walk::work_delay(const Piece& piece, std::uint32_t work, Quality quality) {
     const State state = meanwhile.state;
     const bool busy = state == State::kUnknown ||
                       (state == State::kBlocked && timeline_.thread(worker).intervals[meanwhile.index].detail != KF_ST_IDLE);
-    const Quality known = busy ? worse(quality, Quality::kInferred) : quality;
+    const bool hidden = trace_.hides(timeline_.thread(worker));
+    const Quality known = busy || hidden ? worse(quality, Quality::kInferred) : quality;
     if (busy && follow(worker, meanwhile.begin_ns, meanwhile.end_ns, piece.index, known)) continue;
     leaf(meanwhile.begin_ns, meanwhile.end_ns, Category::kWorkqueue, who, known, hop, model::kNoCpu,
          static_cast<std::uint32_t>(state));

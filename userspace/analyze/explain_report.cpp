@@ -154,6 +154,7 @@ std::string quality_text(const ExplainedOperation& e) {
     text += fmt::format("{}{} {}", text.empty() ? "" : ", ", quality_name(quality), percent_text(ns, length_of(e)));
   }
   text += losses_text(e);
+  if (e.trace.hides_strangers()) text += "; --scope target left out what other processes did";
   if (e.explanation.begin_ns < e.timeline().begin_ns() || e.explanation.end_ns > e.timeline().end_ns())
     text += "; a part lies outside the recorded window";
   if (e.explanation.false_wakeups != 0) text += fmt::format("; {} false wakeups", e.explanation.false_wakeups);

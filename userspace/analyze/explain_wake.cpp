@@ -41,6 +41,22 @@ WaitEnd follow(ThreadId waker, Quality quality) {
 
 WaitEnd unknown(ThreadId id) { return leaf(Category::kUnknown, {Who::Kind::kThread, id}, Quality::kUnknown); }
 
+// Kinds of waits that end when one condition holds, and that look at it again after a waking that was of no use.
+bool waits_for_a_condition(WaitKind kind) {
+  switch (kind) {
+    case WaitKind::kFutex:
+    case WaitKind::kSleep:
+    case WaitKind::kPoll:
+    case WaitKind::kNetwork:
+    case WaitKind::kChild:
+    case WaitKind::kSignal:
+    case WaitKind::kFile:
+      return true;
+    default:
+      return false;
+  }
+}
+
 }  // namespace
 
 WaitEnd WaitJudge::judge(ThreadId id, std::uint32_t first) {
@@ -224,10 +240,10 @@ bool WaitJudge::slept_to_the_end(const Thread& thread, std::uint32_t index) cons
          thread.calls[call].ret == 0 && model::wait_kind(thread, thread.intervals[index]) == WaitKind::kSleep;
 }
 
-// A waking that did not end the wait: the thread ran for a moment and slept again, in the same call or, where all its
-// calls are recorded, in the same one again without another in between that did anything. The whole wait is then judged
-// by the waking that ended it. Only where calls are known by their entry, for otherwise a thread that got what it
-// wanted and waits for the next looks the same.
+// A waking that did not end the wait: the thread ran for a moment and slept again for the same, in the same call or,
+// where all its calls are recorded, in the same one again without another in between that did anything. The whole wait
+// is then judged by the waking that ended it. Only where calls are known by their entry, for otherwise a thread that
+// got what it wanted and waits for the next looks the same.
 std::uint32_t WaitJudge::last_of_same_wait(ThreadId id, std::uint32_t interval) {
   const Thread& thread = timeline_.thread(id);
   const auto key = [id](std::uint32_t index) { return std::uint64_t{id} << 32 | index; };
@@ -246,13 +262,31 @@ std::uint32_t WaitJudge::next_part_of_wait(const Thread& thread, std::uint32_t i
   if (call >= thread.calls.size() || !thread.calls[call].enter_known()) return kNone;
   for (std::uint32_t i = index + 1; i < thread.intervals.size(); ++i) {
     const Interval& interval = thread.intervals[i];
-    if (interval.state == State::kBlocked)
-      return interval.call() == call || re_entered(thread, call, interval.call()) ? i : kNone;
+    if (interval.state == State::kBlocked) {
+      const bool goes_on = interval.call() == call || re_entered(thread, call, interval.call());
+      return goes_on && same_wait(thread, index, i) ? i : kNone;
+    }
     if (interval.state == State::kRunnable) continue;
     if (interval.state != State::kRunning) return kNone;
     if (timeline_.interval_end_ns(thread, i) - interval.begin_ns >= kFalseWakeupNs) return kNone;
   }
   return kNone;
+}
+
+// A call can wait for one thing after the other: a write for the inode's lock, then for the disk. In the kernel's own
+// waits only a lock's address shows that it is the same again.
+bool WaitJudge::same_wait(const Thread& thread, std::uint32_t index, std::uint32_t next) const {
+  const Interval &a = thread.intervals[index], &b = thread.intervals[next];
+  const WaitKind kind = model::wait_kind(thread, a);
+  if (a.detail != b.detail || kind != model::wait_kind(thread, b)) return false;
+  if ((a.flags ^ b.flags) & model::kIntervalIowait) return false;
+  const auto by_disk = [this](const Interval& blocked) {
+    return blocked.wake != kNone && timeline_.wake(blocked.wake).cause == CauseKind::kBlock;
+  };
+  if (by_disk(a) || by_disk(b)) return false;
+  if (a.detail == KF_ST_SLEEP && kind != WaitKind::kKernelLock) return waits_for_a_condition(kind);
+  const model::IntervalNote *before = thread.note_of(a), *after = thread.note_of(b);
+  return before && after && before->object != 0 && before->object == after->object;
 }
 
 // The thread was woken, found nothing to do and waits for the same again: a lock somebody else was faster to take, a

@@ -45,6 +45,7 @@ class WaitJudge {
  private:
   std::uint32_t last_of_same_wait(model::ThreadId thread, std::uint32_t interval);
   std::uint32_t next_part_of_wait(const model::Thread& thread, std::uint32_t interval) const;
+  bool same_wait(const model::Thread& thread, std::uint32_t interval, std::uint32_t next) const;
   bool slept_to_the_end(const model::Thread& thread, std::uint32_t interval) const;
   bool timed_out(const model::Thread& thread, std::uint32_t interval) const;
   WaitEnd judge_one(model::ThreadId id, std::uint32_t interval) const;

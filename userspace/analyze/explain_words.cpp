@@ -70,12 +70,14 @@ model::ThreadId sufferer(const ExplainedOperation& e, const BlameRow& row) {
   return node.thread != model::kNoThread ? node.thread : e.blame.nodes[node.parent].thread;
 }
 
+std::string cpu_text(std::uint16_t cpu) { return cpu == model::kNoCpu ? "the CPUs" : fmt::format("CPU {}", cpu); }
+
 // A cause that needs no numbers. `whose` is the thread it held up.
 std::string plain_text(Category category, const Who& whom, const std::string& who, const std::string& whose,
                        std::uint16_t cpu) {
   switch (category) {
     case Category::kContention:
-      return fmt::format("{} had CPU {} while {} was runnable", who, cpu, whose);
+      return fmt::format("{} had {} while {} was runnable", who, cpu_text(cpu), whose);
     case Category::kWakeLatency:
       return fmt::format("idle {} waking up for {}", who, whose);
     case Category::kEnqueue:
@@ -83,7 +85,7 @@ std::string plain_text(Category category, const Who& whom, const std::string& wh
     case Category::kCpuQuota:
       return fmt::format("{} out of its cgroup's CPU quota", whose);
     case Category::kIrq:
-      return whom.id & kTookCpu ? fmt::format("{} interrupted CPU {}", who, cpu) : "interrupts";
+      return whom.id & kTookCpu ? fmt::format("{} interrupted {}", who, cpu_text(cpu)) : "interrupts";
     case Category::kNetwork:
       return fmt::format("network: {} waited for the other end", whose);
     case Category::kTimer:

@@ -52,8 +52,10 @@ bool agrees(const Explanation& part, const Explanation& whole) {
 }
 
 // A state that events would tell but do not. Nothing is known of a thread before it is first heard of, nor after its
-// end. Who had a CPU may be unknown because of what is missing of that thread, elsewhere.
-bool may_be_unknown(const Timeline& timeline, const Leaf& leaf) {
+// end, nor of one that the scope hides. Who had a CPU may be unknown because of what is missing of that thread, elsewhere.
+bool may_be_unknown(const model::Trace& trace, const Leaf& leaf) {
+  const Timeline& timeline = trace.timeline();
+  if (trace.hides(timeline.thread(leaf.thread))) return true;
   const Piece piece = timeline.piece_at(leaf.thread, leaf.begin_ns);
   if (piece.state == State::kExited || in_doubt(timeline, leaf.thread, leaf.begin_ns)) return true;
   if (piece.state != State::kRunnable) return false;
@@ -87,14 +89,14 @@ class Explanations {
   void check_circles(const Explanation& whole) {
     if (whole.cycles == 0) return;
     const bool lossless = timeline_.losses().all().empty() && timeline_.counters().misfits == 0 &&
-                          timeline_.counters().lost_switches == 0;
+                          timeline_.counters().lost_switches == 0 && !trace_.hides_strangers();
     if (lossless) return complain(whole, "a chain comes back to itself", whole.begin_ns);
     tally_.excuse();
   }
   void check_unknown(const Explanation& whole, const Leaf& leaf) {
     if (leaf.category != Category::kUnknown) return;
     unknown_ns_ += leaf.length_ns();
-    if (whole.cycles == 0 && !may_be_unknown(timeline_, leaf))
+    if (whole.cycles == 0 && !may_be_unknown(trace_, leaf))
       complain(whole,
                fmt::format("thread {}, {} then, is unknown although no event is missing",
                            timeline_.thread(leaf.thread).tid,

@@ -14,6 +14,7 @@ namespace kflight::analyze {
 using model::Call;
 using model::Thread;
 using model::ThreadId;
+using model::Timeline;
 
 namespace {
 
@@ -21,10 +22,11 @@ bool has_ended(const Thread& thread) {
   return !thread.intervals.empty() && thread.intervals.back().state == model::State::kExited;
 }
 
-// A call that did not return ends with its thread, if that has ended: exit for one.
-std::uint64_t end_of(const model::Timeline& timeline, const Thread& thread, const Call& call) {
-  if (call.returned()) return call.end_ns;
-  return std::max(has_ended(thread) ? thread.intervals.back().begin_ns : timeline.end_ns(), call.begin_ns);
+// A call in flight ends with its thread, if that has ended: exit for one.
+std::uint64_t end_of(const model::Timeline& timeline, const Thread& thread, std::uint32_t index) {
+  const bool cut_off = Timeline::in_flight(thread, index) && has_ended(thread);
+  return cut_off ? std::max(thread.intervals.back().begin_ns, thread.calls[index].begin_ns)
+                 : timeline.call_end_ns(thread, index);
 }
 
 Operation of_call(const model::Timeline& timeline, ThreadId id, std::uint32_t index) {
@@ -33,9 +35,9 @@ Operation of_call(const model::Timeline& timeline, ThreadId id, std::uint32_t in
   Operation op;
   op.thread = id;
   op.begin_ns = call.begin_ns;
-  op.end_ns = end_of(timeline, thread, call);
+  op.end_ns = end_of(timeline, thread, index);
   op.call = index;
-  op.in_flight = !call.returned() && !has_ended(thread);
+  op.in_flight = Timeline::in_flight(thread, index) && !has_ended(thread);
   if (call.returned()) op.ret = call.ret;
   return op;
 }
@@ -120,9 +122,8 @@ std::vector<Operation> slowest_operations(const model::Trace& trace, std::size_t
     std::uint32_t i = 0;
     for (const Call& call : thread.calls) {
       const std::uint32_t index = i++;
-      const bool open = !call.returned() && i == thread.calls.size();
-      if (!call.enter_known() || !(call.returned() || open)) continue;
-      const std::uint64_t end_ns = end_of(timeline, thread, call);
+      if (!call.enter_known() || !(call.returned() || Timeline::in_flight(thread, index))) continue;
+      const std::uint64_t end_ns = end_of(timeline, thread, index);
       if (end_ns > call.begin_ns) consider({dump::expected_to_block(call.nr), end_ns - call.begin_ns, id, index});
     }
   }

@@ -3,12 +3,15 @@
 // log.cpp - level from the environment, once; lines whole and in order.
 #include "base/log.hpp"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
 #include <cstdlib>
+#include <string>
+#include <utility>
 
 #include "base/escape.hpp"
 #include "base/mutex.hpp"
@@ -37,6 +40,7 @@ std::string_view prefix_of(LogLevel level) {
 }
 
 std::atomic<bool> waits_for_stderr = true;
+std::atomic<int> stderr_fd = STDERR_FILENO;
 
 }  // namespace
 
@@ -47,10 +51,21 @@ LogLevel log_level_from(std::string_view word) noexcept {
   return LogLevel::kInfo;
 }
 
-void never_wait_for_stderr() noexcept { waits_for_stderr = false; }
+// Opened anew, because the flag of the old one is shared with the shell that started us.
+int without_waiting(int fd) noexcept {
+  if (!::isatty(fd)) return fd;
+  const std::string name = "/proc/self/fd/" + std::to_string(fd);
+  const int opened = ::open(name.c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  return opened >= 0 ? opened : fd;
+}
+
+void never_wait_for_stderr() noexcept {
+  stderr_fd = without_waiting(STDERR_FILENO);
+  waits_for_stderr = false;
+}
 
 bool stderr_takes_some() noexcept {
-  pollfd fd{STDERR_FILENO, POLLOUT, 0};
+  pollfd fd{stderr_fd, POLLOUT, 0};
   return ::poll(&fd, 1, 0) == 1;
 }
 
@@ -71,7 +86,7 @@ void write_to_stderr(std::string_view text) {
     }
   }
   while (!text.empty()) {
-    const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
+    const ssize_t written = ::write(stderr_fd, text.data(), text.size());
     if (written > 0)
       text.remove_prefix(static_cast<std::size_t>(written));
     else if (errno != EINTR)

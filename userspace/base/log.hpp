@@ -26,6 +26,8 @@ void write_to_stderr(std::string_view text);
 // process that must go on beside a terminal that was stopped.
 void never_wait_for_stderr() noexcept;
 bool stderr_takes_some() noexcept;
+// Another descriptor of the terminal that `fd` is, with which writing does not wait; `fd` itself when it is none.
+int without_waiting(int fd) noexcept;
 
 template <class... Args>
 void log_debug(fmt::format_string<Args...> format, Args&&... args) {

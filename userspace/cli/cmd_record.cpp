@@ -5,9 +5,13 @@
 // is rewritten every second when it is a terminal.
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <unistd.h>
 
-#include <cstdio>
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <climits>
 #include <ctime>
 #include <nlohmann/json.hpp>
 
@@ -49,6 +53,35 @@ std::string exit_text(std::uint32_t status) {
   return fmt::format("exit status {}", status >> 8 & 0xff);
 }
 
+// Lines for scripts, whole and in order. What standard output does not take waits here: a reader who does not read, or a
+// terminal that was stopped, holds nothing up.
+class Lines {
+ public:
+  void add(std::string_view line) {
+    constexpr std::size_t kMost = 1 << 20;
+    if (waiting_.size() + line.size() < kMost) waiting_.append(line).push_back('\n');
+    flush();
+  }
+  // Waits for up to so long in all.
+  void flush(std::chrono::milliseconds patience = {}) {
+    const auto until = std::chrono::steady_clock::now() + patience;
+    while (!waiting_.empty()) {
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+      pollfd fd{fd_, POLLOUT, 0};
+      if (::poll(&fd, 1, static_cast<int>(std::max<std::int64_t>(left.count(), 0))) != 1) return;
+      // So much a pipe that is ready takes at once.
+      const ssize_t written = ::write(fd_, waiting_.data(), std::min<std::size_t>(waiting_.size(), PIPE_BUF));
+      if (written > 0) waiting_.erase(0, static_cast<std::size_t>(written));
+      else if (written < 0 && errno == EAGAIN) return;
+      else if (written < 0 && errno != EINTR) waiting_.clear();  // nobody reads any more
+    }
+  }
+
+ private:
+  const int fd_ = without_waiting(STDOUT_FILENO);
+  std::string waiting_;
+};
+
 class Reporter : public record::SessionObserver {
  public:
   explicit Reporter(const RecordOptions& options)
@@ -64,8 +97,7 @@ class Reporter : public record::SessionObserver {
             {"missing", recorder.missing_features()},
             {"missing_privileges", missing_privileges_}});
     } else {
-      std::puts("ready");
-      std::fflush(stdout);
+      lines_.add("ready");
     }
     say("recording {}; keeping the last {}, at most {}; dumps go to {}", what_is_recorded(stats),
         format_duration(options_.min_age), format_bytes(options_.max_bytes), escape_for_terminal(options_.out_dir));
@@ -79,8 +111,7 @@ class Reporter : public record::SessionObserver {
     if (json_) {
       emit({{"event", "recovered"}, {"path", report.path}, {"bytes", report.bytes}, {"pid", report.what.pid}});
     } else {
-      std::printf("recovered %s\n", report.path.c_str());
-      std::fflush(stdout);
+      lines_.add("recovered " + report.path);
     }
     say("saved the window of the recorder that was killed (PID {}): {} events of {}", report.what.pid,
         format_count(report.what.events), format_duration(static_cast<std::int64_t>(report.what.window_ns)));
@@ -100,8 +131,7 @@ class Reporter : public record::SessionObserver {
             {"merged", report.cause.merged}});
     } else {
       clear_status();
-      std::printf("dump %s\n", report.path.c_str());
-      std::fflush(stdout);
+      lines_.add("dump " + report.path);
     }
     say("wrote {} in {}{}", format_bytes(report.bytes), format_duration(report.took),
         report.cause.merged ? fmt::format("; it stands for {} firings", report.cause.merged + 1) : "");
@@ -125,6 +155,7 @@ class Reporter : public record::SessionObserver {
   }
 
   void on_second(const FlightRecorder& recorder) override {
+    lines_.flush();
     if (!live_ || !stderr_takes_some()) return;
     const RecorderStats stats = recorder.stats();
     const double window_s = static_cast<double>(stats.window.to_ns - stats.window.from_ns) / 1e9;
@@ -150,6 +181,7 @@ class Reporter : public record::SessionObserver {
             {"dumps", stats.dumps_written}});
     say("ended: {}; {} events seen, {} lost, {} firings, {} dumps", why, format_count(stats.events_seen),
         format_count(lost_events(stats.losses)), stats.triggers_fired, stats.dumps_written);
+    lines_.flush(std::chrono::seconds(1));
   }
 
  private:
@@ -162,8 +194,7 @@ class Reporter : public record::SessionObserver {
   }
 
   void emit(const Json& object) {
-    std::puts(object.dump(-1, ' ', true, Json::error_handler_t::replace).c_str());
-    std::fflush(stdout);
+    lines_.add(object.dump(-1, ' ', true, Json::error_handler_t::replace));
   }
 
   void clear_status() {
@@ -186,6 +217,7 @@ class Reporter : public record::SessionObserver {
   const RecordOptions& options_;
   const std::vector<std::string> missing_privileges_ = record::missing_privileges();  // before any are given up
   bool status_shown_ = false;
+  Lines lines_;
 };
 
 record::SessionOptions session_options(const RecordOptions& options) {

@@ -75,12 +75,12 @@ Result<Outcome> recover(const RecoverOptions& options) {
   };
   auto dump = options.out_file.empty() ? store->store("recovered", read_all_clocks().realtime, write)
                                        : store->store_at(options.out_file, write);
-  const bool useless = !dump && dump.error().code == Errc::kDamaged;  // now and ever
-  if (!dump && !useless) return dump.error();
+  if (!dump && dump.error().code == Errc::kDamaged)  // now and ever
+    return Error{Errc::kDamaged, fmt::format("{}; `rm {}` frees the memory", dump.error().what, record::window_path(name))};
+  if (!dump) return dump.error();
+  outcome.dump = *dump;
   KF_TRY(left.remove());
   record::clear_name_of_the_dead(name);
-  if (useless) return Error{Errc::kDamaged, dump.error().what + "; removed it"};
-  outcome.dump = *dump;
   return outcome;
 }
 

@@ -29,8 +29,8 @@ std::optional<CallSlice> CallSlices::whole(std::uint32_t index) {
   CallSlice slice{call.begin_ns, call.end_ns, true, &call};
   if (call.returned()) return cut(slice);
   const bool exited = !thread_.intervals.empty() && thread_.intervals.back().state == State::kExited;
-  if (index + 1u < thread_.calls.size() || was_left(index)) {
-    slice.end_ns = std::max(last_seen_ns(index), slice.begin_ns);
+  if (!model::Timeline::in_flight(thread_, index)) {
+    slice.end_ns = timeline_.call_end_ns(thread_, index);
   } else if (exited) {
     slice.end_ns = thread_.intervals.back().begin_ns;
   } else {
@@ -51,27 +51,6 @@ std::optional<CallSlice> CallSlices::next_wait(std::uint32_t index) {
     if (auto slice = cut({interval.begin_ns, end_ns, end_ns < timeline_.end_ns(), &thread_.calls[index]})) return slice;
   }
   return {};
-}
-
-std::uint64_t CallSlices::last_seen_ns(std::uint32_t index) {
-  std::uint64_t seen_ns = 0;
-  for (; interval_ < thread_.intervals.size(); ++interval_) {
-    const std::uint32_t link = thread_.intervals[interval_].call();
-    if (link != kNone && link > index) break;
-    if (link == index) seen_ns = wait_end_ns(interval_);
-  }
-  return seen_ns;
-}
-
-// The thread has waited outside of the call after it was last seen in it: the call has returned, unseen.
-bool CallSlices::was_left(std::uint32_t index) const {
-  bool outside = false;
-  for (std::size_t i = thread_.intervals.size(); i-- > interval_;) {
-    const model::Interval& interval = thread_.intervals[i];
-    if (interval.call() == index) return outside;
-    outside |= interval.state == State::kBlocked || interval.state == State::kStopped;
-  }
-  return false;
 }
 
 // When the thread runs again after a wait.

@@ -28,8 +28,6 @@ class CallSlices {
  private:
   std::optional<CallSlice> whole(std::uint32_t index);
   std::optional<CallSlice> next_wait(std::uint32_t index);
-  std::uint64_t last_seen_ns(std::uint32_t index);
-  bool was_left(std::uint32_t index) const;
   std::optional<CallSlice> cut(CallSlice slice);
   std::uint64_t wait_end_ns(std::uint32_t interval) const;
 

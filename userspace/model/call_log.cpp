@@ -51,7 +51,11 @@ std::uint32_t note_call(Thread& thread, std::uint32_t& open, const kf_sys& sys, 
   take_arguments(seen, sys);
   seen.begin_ns = enter_ns != 0 ? enter_ns : ts_ns;
   seen.flags = enter_ns != 0 ? kCallEnterKnown : 0;
-  if (open != kNone && same_call(thread.calls[open], seen)) return open;
+  seen.end_ns = ts_ns;
+  if (open != kNone && same_call(thread.calls[open], seen)) {
+    thread.calls[open].end_ns = std::max(thread.calls[open].end_ns, ts_ns);
+    return open;
+  }
   return open = append(thread, seen);
 }
 

@@ -113,11 +113,12 @@ static_assert(sizeof(Move) == 16);
 // Call::flags
 inline constexpr std::uint8_t kCallEnterKnown = 1;  // begin_ns is the entry; without it the call was first noticed then
 inline constexpr std::uint8_t kCallReturned = 2;    // end_ns and ret are known
+inline constexpr std::uint8_t kCallLeft = 4;        // the thread has waited outside of it since: the return is lost
 
 // A system call of one thread. Where entries are not traced one record stands for all equal calls in a row.
 struct Call {
   std::uint64_t begin_ns = 0;
-  std::uint64_t end_ns = 0;
+  std::uint64_t end_ns = 0;  // without a return: the last switch-out in which the thread was seen in it
   std::int64_t ret = 0;
   std::uint64_t arg0 = 0;
   std::uint32_t arg1 = 0, arg2 = 0, arg3 = 0;  // low halves
@@ -129,6 +130,7 @@ struct Call {
   Call() : abi(0), args_taken(0) {}
   bool enter_known() const noexcept { return flags & kCallEnterKnown; }
   bool returned() const noexcept { return flags & kCallReturned; }
+  bool left() const noexcept { return flags & kCallLeft; }
 };
 static_assert(sizeof(Call) == 48);
 

@@ -63,6 +63,8 @@ void TimelineBuilder::switch_out(const SwitchEvent& event) {
     const auto call = note_call(threads_[id], thread_state.open_call, event.sys, event.enter_ns, event.ts_ns);
     if (left.state != State::kRunnable) next.link = call;
   } else if (!wants_cpu(left) || !ends_with_event(threads_[id], thread_state.open_call)) {
+    const bool waits = left.state == State::kBlocked || left.state == State::kStopped;
+    if (waits && thread_state.open_call != kNone) threads_[id].calls[thread_state.open_call].flags |= kCallLeft;
     thread_state.open_call = kNone;
   }
   push(id, next);
@@ -245,6 +247,9 @@ void TimelineBuilder::fork(const ForkEvent& event) {
   Wake wake{event.ts_ns, 0, thread.parent, 0, event.cpu};
   push(id, {event.ts_ns, keep(wake), kNone, event.cpu, State::kRunnable, static_cast<std::uint8_t>(RunnableWhy::kNew),
             kIntervalUnplaced});
+  // The kernel counts a new thread's switches from 0, so its first one tells of those before it, too.
+  state(id).last_nsw = 0;
+  state(id).after_out = static_cast<std::uint32_t>(thread.intervals.size() - 1);
 }
 
 // nvcsw + nivcsw grows by one per switch-out: a larger step means that switches of this thread are missing, so whatever

@@ -112,16 +112,19 @@ bool QueueCursor::next(QueuePiece& piece) {
 ThreadId Timeline::find_thread(std::uint32_t tid, std::uint64_t at_ns) const {
   ThreadId best = kNoThread;
   std::uint64_t best_distance = ~0ULL;
+  bool best_had_it = false;  // at that very time: around an exec by a non-leader two threads have one tid, in turn
   for (ThreadId id = 0; id < threads_.size(); ++id) {
     const Thread& thread = threads_[id];
     if ((thread.tid != tid && thread.former_tid != tid) || thread.intervals.empty()) continue;
     const std::uint64_t from = thread.intervals.front().begin_ns;
     const Interval& last = thread.intervals.back();
-    const std::uint64_t to = last.state == State::kExited ? last.begin_ns : end_ns_;
-    const std::uint64_t distance = at_ns < from ? from - at_ns : at_ns > to ? at_ns - to : 0;
-    if (best == kNoThread || distance < best_distance) {
+    const std::uint64_t to = last.state == State::kExited ? last.begin_ns : end_ns_ + 1;
+    const std::uint64_t distance = at_ns < from ? from - at_ns : at_ns >= to ? at_ns - to + 1 : 0;
+    const bool had_it = thread.tid_at(at_ns) == tid;
+    if (best == kNoThread || distance < best_distance || (distance == best_distance && had_it && !best_had_it)) {
       best = id;
       best_distance = distance;
+      best_had_it = had_it;
     }
   }
   return best;
@@ -180,8 +183,25 @@ std::uint32_t Timeline::call_at(const Thread& thread, std::uint64_t t_ns) const 
   const std::size_t index = last_at_or_before(thread.calls, t_ns);
   const Call& call = thread.calls[index];
   if (call.begin_ns > t_ns) return kNone;
-  const bool within = call.returned() ? t_ns < call.end_ns : call.enter_known() && index + 1 == thread.calls.size();
-  return within ? static_cast<std::uint32_t>(index) : kNone;
+  const auto found = static_cast<std::uint32_t>(index);
+  const bool known = call.returned() || call.enter_known();
+  return known && (t_ns < call_end_ns(thread, found) || in_flight(thread, found)) ? found : kNone;
+}
+
+std::uint64_t Timeline::call_end_ns(const Thread& thread, std::uint32_t index) const {
+  const Call& call = thread.calls[index];
+  if (call.returned()) return call.end_ns;
+  if (in_flight(thread, index)) return std::max(end_ns_, call.begin_ns);
+  const std::uint64_t seen_ns = std::max(call.begin_ns, call.end_ns);
+  if (thread.intervals.empty() || thread.intervals.front().begin_ns > seen_ns) return seen_ns;
+  std::size_t i = last_at_or_before(thread.intervals, seen_ns);
+  const auto queued = [&](std::size_t at) {
+    return thread.intervals[at].state == State::kRunnable || thread.intervals[at].state == State::kThrottled;
+  };
+  const bool waits = thread.intervals[i].state == State::kBlocked || thread.intervals[i].state == State::kStopped;
+  if (!queued(i) && !(waits && thread.intervals[i].call() == index)) return seen_ns;
+  while (i + 1 < thread.intervals.size() && queued(i + 1)) ++i;
+  return interval_end_ns(thread, i);
 }
 
 }  // namespace kflight::model

@@ -156,7 +156,15 @@ class Timeline {
   const TimelineCounters& counters() const noexcept { return counters_; }
   // An event that would have ended this interval otherwise may be among the lost ones.
   bool may_miss_events(const Thread& thread, std::size_t index) const;
-  // The call the thread was in at that instant, as far as entry and return are known; kNone otherwise.
+  // Nothing says that call `index` of a thread has returned: no return, no later call, no wait outside of it.
+  static bool in_flight(const Thread& thread, std::uint32_t index) {
+    const Call& call = thread.calls[index];
+    return !call.returned() && !call.left() && index + 1u == thread.calls.size();
+  }
+  // Where it ends: with its return; where that was lost, where it was last seen, which is when the thread ran again after
+  // its last wait in it; in flight, with the window.
+  std::uint64_t call_end_ns(const Thread& thread, std::uint32_t index) const;
+  // The call the thread was in at that instant, as far as entry and end are known; kNone otherwise.
   std::uint32_t call_at(const Thread& thread, std::uint64_t t_ns) const;
 
  private:

@@ -44,6 +44,7 @@ Result<Trace> Trace::open(const std::string& path) {
 // Threads that have ended before the dump are not in its snapshot; their process tells.
 void Trace::find_targets() {
   all_calls_ = meta().config.syscalls == "all";
+  hides_strangers_ = meta().config.scope == "target";
   for (const ProcessInfo& process : meta().targets) target_tgids_.push_back(process.tgid);
   for (const Thread& thread : timeline_.threads())
     if (thread.is_target && thread.tgid != 0) target_tgids_.push_back(thread.tgid);

@@ -35,6 +35,10 @@ class Trace {
 
   // A thread of a process that the recorder was told to watch.
   bool is_target(const Thread& thread) const;
+  // --scope target: switches between threads that are none of the target's are not recorded. Between two events that name
+  // one nobody knows what it did, nor who had a CPU that one seems to have or that seems idle.
+  bool hides_strangers() const { return hides_strangers_; }
+  bool hides(const Thread& thread) const { return hides_strangers_ && !is_target(thread); }
   // Every system call of this thread in the window has been recorded, so that what is not in a call is user code.
   bool has_all_calls(const Thread& thread) const;
   // Of the kernel's function that begins there; empty when it is not known.
@@ -52,6 +56,7 @@ class Trace {
 
   std::vector<std::uint32_t> target_tgids_;  // sorted
   bool all_calls_ = false;
+  bool hides_strangers_ = false;
 };
 
 // "name (tid)", safe to print; "name (tid, process)" is up to the caller. At that time.

@@ -17,14 +17,15 @@ namespace kflight::record {
 namespace {
 
 // Only async-signal-safe calls from here to the exec.
-[[noreturn]] void wait_and_exec(int go, int failed, char** arguments, const sigset_t& mask) {
+[[noreturn]] void wait_and_exec(int go, int failed, char** arguments, const sigset_t& mask, const CommandSignals& kept) {
   char byte = 0;
   ssize_t got = 0;
   do got = ::read(go, &byte, 1);
   while (got < 0 && errno == EINTR);
   if (got != 1) _exit(127);  // the recorder gave up
   sigprocmask(SIG_SETMASK, &mask, nullptr);
-  ::signal(SIGHUP, SIG_DFL);
+  ::signal(SIGHUP, kept.hangup);
+  ::signal(SIGPIPE, kept.pipe);
   ::execvp(arguments[0], arguments);
   const int error = errno;
   [[maybe_unused]] const ssize_t ignored = ::write(failed, &error, sizeof error);
@@ -33,7 +34,7 @@ namespace {
 
 }  // namespace
 
-Result<ChildCommand> ChildCommand::prepare(const std::vector<std::string>& words) {
+Result<ChildCommand> ChildCommand::prepare(const std::vector<std::string>& words, const CommandSignals& kept) {
   int go[2], failed[2];
   if (::pipe2(go, O_CLOEXEC)) return errno_error(errno, "creating a pipe");
   UniqueFd go_read(go[0]), go_write(go[1]);
@@ -51,7 +52,7 @@ Result<ChildCommand> ChildCommand::prepare(const std::vector<std::string>& words
   if (pid < 0) return errno_error(errno, fmt::format("starting {}", words.front()));
   if (pid == 0) {
     go_write.reset();
-    wait_and_exec(go_read.get(), failed_write.get(), arguments.data(), mask);
+    wait_and_exec(go_read.get(), failed_write.get(), arguments.data(), mask, kept);
   }
   return ChildCommand(pid, std::move(go_write), std::move(failed_read), words.front());
 }

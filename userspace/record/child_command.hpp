@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <csignal>
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,10 +17,16 @@
 
 namespace kflight::record {
 
+// What signals did before the recorder changed that for itself: a program inherits what is ignored.
+struct CommandSignals {
+  sighandler_t hangup = SIG_DFL;
+  sighandler_t pipe = SIG_DFL;
+};
+
 class ChildCommand {
  public:
   // Forks. The child waits; if we die it ends without having run anything.
-  static Result<ChildCommand> prepare(const std::vector<std::string>& words);
+  static Result<ChildCommand> prepare(const std::vector<std::string>& words, const CommandSignals& kept = {});
   ChildCommand(ChildCommand&&) noexcept = default;
   ChildCommand& operator=(ChildCommand&&) = delete;
   ~ChildCommand();  // a child that was never released is ended

@@ -115,6 +115,11 @@ Result<std::unique_ptr<DumpStore>> DumpStore::open(const Options& options) {
   return std::unique_ptr<DumpStore>(new DumpStore(options));
 }
 
+bool DumpStore::belongs_to_another() const {
+  struct stat status {};
+  return ::stat(options_.directory.c_str(), &status) == 0 && status.st_uid != 0 && status.st_uid != ::geteuid();
+}
+
 Result<StoredDump> DumpStore::store(std::string_view reason, std::uint64_t realtime_ns, const Write& write) {
   auto outcome = write_file(options_.directory, free_name(reason, realtime_ns), write);
   if (outcome) make_room(*outcome);

@@ -51,6 +51,8 @@ class DumpStore {
   Result<StoredDump> store_at(const std::string& path, const Write& write);
 
   Counts counts() const KF_EXCLUDES(mutex_);
+  // Neither root's nor the recorder's user's: without CAP_DAC_OVERRIDE its permissions keep us out.
+  bool belongs_to_another() const;
   const std::string& directory() const noexcept { return options_.directory; }
 
  private:

@@ -209,6 +209,10 @@ Result<> FlightRecorder::Impl::add_targets(const kf_name_matcher& names, std::sp
   KF_TRY_ASSIGN(const std::vector<std::uint32_t> tgids, resolve_targets(config.target, names, tasks));
   for (const std::uint32_t tgid : tgids) {
     KF_TRY(loader->add_target(tgid));
+    if (!process_of(tgid)) {  // has ended since, so nobody would take it away again
+      loader->remove_target(tgid);
+      continue;
+    }
     if (stacks) stacks->on_target(tgid);
     note_target(tgid);
   }
@@ -310,8 +314,8 @@ void FlightRecorder::Impl::fire(const Cause& cause) {
 void FlightRecorder::Impl::on_control(const kf_ctl& record) {
   switch (record.type) {
     case KF_CTL_SYSCALL:
-      if (const auto trigger = triggers->match(record))
-        fire(cause_of(record, triggers->text(*trigger), boottime_ns()));
+      for (const std::size_t trigger : triggers->match(record))
+        fire(cause_of(record, triggers->text(trigger), boottime_ns()));
       return;
     case KF_CTL_RESOLVED: return on_call_end(record);
     case KF_CTL_TARGET_EXIT:

@@ -92,6 +92,8 @@ std::uint64_t steady_capabilities() {
   return kept;
 }
 
+std::uint64_t capability_to_write_anywhere() { return bit(CAP_DAC_OVERRIDE); }
+
 Result<> keep_only_capabilities(std::uint64_t kept) {
   // What the thread holds already no longer depends on this set, and an exec is refused anyway.
   for (int number = 0; ::prctl(PR_CAPBSET_READ, number, 0, 0, 0) >= 0; ++number)

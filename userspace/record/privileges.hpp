@@ -45,6 +45,9 @@ std::vector<std::string> missing_privileges();
 // The capabilities that are still used when everything is attached, bit N for capability N.
 std::uint64_t steady_capabilities();
 
+// CAP_DAC_OVERRIDE.
+std::uint64_t capability_to_write_anywhere();
+
 // Leaves the calling thread, and those it starts, at most these of the capabilities it holds; the inheritable and
 // ambient sets become empty, and so does the bounding set when the thread may change it (CAP_SETPCAP).
 Result<> keep_only_capabilities(std::uint64_t kept);

@@ -16,6 +16,7 @@
 #include <cerrno>
 #include <csignal>
 #include <deque>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -46,13 +47,12 @@ constexpr std::size_t kMostWaitingDumps = 16;  // whoever asks faster than the d
 
 // SIGINT, SIGTERM, SIGUSR1 and SIGCHLD arrive through a descriptor. SIGHUP is ignored: a lost terminal must not end a
 // recording.
-Result<UniqueFd> take_signals() {
+Result<UniqueFd> take_signals(CommandSignals& before) {
   sigset_t set;
   sigemptyset(&set);
   for (const int number : {SIGINT, SIGTERM, SIGUSR1, SIGCHLD}) sigaddset(&set, number);
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
-  ::signal(SIGHUP, SIG_IGN);
-  ::signal(SIGPIPE, SIG_IGN);
+  before = {.hangup = ::signal(SIGHUP, SIG_IGN), .pipe = ::signal(SIGPIPE, SIG_IGN)};
   UniqueFd fd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!fd) return errno_error(errno, "creating a signal descriptor");
   return fd;
@@ -72,6 +72,10 @@ std::string command_text(const SessionOptions& options) {
   const std::size_t arguments = options.command.size() - 1;
   return arguments == 0 ? options.command.front()
                         : fmt::format("{} [{} argument{}]", options.command.front(), arguments, arguments == 1 ? "" : "s");
+}
+
+bool same_firing(const Cause& a, const Cause& b) {
+  return a.has_call && b.has_call && a.tid == b.tid && a.enter_ns == b.enter_ns && a.call_in_flight == b.call_in_flight;
 }
 
 class Session {
@@ -147,7 +151,8 @@ Session::~Session() {
 
 Result<> Session::start() {
   KF_TRY(require_privileges());  // before a folder that only root may write to says something less helpful
-  KF_TRY_ASSIGN(signals_, take_signals());
+  CommandSignals before;
+  KF_TRY_ASSIGN(signals_, take_signals(before));
   KF_TRY_ASSIGN(store_, DumpStore::open({.directory = options_.out_dir,
                                          .name = options_.name,
                                          .max_dump_bytes = options_.max_dump_bytes}));
@@ -159,7 +164,7 @@ Result<> Session::start() {
   FlightRecorderConfig& config = options_.recorder;
   config.window_file = window_path(options_.name);
   if (!options_.command.empty()) {
-    KF_TRY_ASSIGN(ChildCommand child, ChildCommand::prepare(options_.command));
+    KF_TRY_ASSIGN(ChildCommand child, ChildCommand::prepare(options_.command, before));
     child_.emplace(std::move(child));
     config.target.pids.push_back(static_cast<std::uint32_t>(child_->pid()));
     config.command_text = command_text(options_);
@@ -196,7 +201,9 @@ Result<> Session::start() {
 // Without it the recorder is easier to misuse but records as well: a reason to tell, none to stop. The writer's threads
 // inherit what the main thread has left.
 void Session::give_up_privileges() {
-  auto given_up = keep_only_capabilities(steady_capabilities());
+  // Only to write into a folder of whoever became root by sudo: the other threads do not get it.
+  const std::uint64_t for_folder = store_->belongs_to_another() ? capability_to_write_anywhere() : 0;
+  auto given_up = keep_only_capabilities(steady_capabilities() | for_folder);
   if (given_up) given_up = install_syscall_filter(child_ ? child_->pid() : 0);
   if (!given_up) log_warn("{}; recording goes on with more privileges than it needs", given_up.error().what);
 }
@@ -315,8 +322,10 @@ void Session::look_for_control_socket() {
 
 // ------------------------------------------------------------------ triggers
 
-// A call that a dump shows in flight has its dump, which is told how it ends.
+// A call that meets several triggers fires once, for the first one that has no cooldown. One that a dump shows in flight has
+// its dump, which is told how it ends.
 void Session::on_fired(const Cause& cause) {
+  if (pending_ && same_firing(*pending_, cause)) return;
   if (ends_.awaits(cause)) {
     policy_.fire_more(1);
     return count_merged_firings();
@@ -387,7 +396,7 @@ void Session::start_next_job() {
   if (writing_ || jobs_.empty()) return;
   if (writer_.joinable()) writer_.join();
   writing_ = true;
-  writer_ = std::thread([this, &job = jobs_.front()] {
+  const auto write_it = [this, &job = jobs_.front()] {
     const auto began = Clock::now();
     const auto write = [&](ByteSink& sink) -> Result<> {
       KF_TRY(recorder_->write_to(sink, job.cause));
@@ -398,11 +407,17 @@ void Session::start_next_job() {
     const nanoseconds took = Clock::now() - began;
     auto shared = std::make_shared<Result<StoredDump>>(std::move(stored));
     inbox_.post([this, shared, took] { on_written(std::move(*shared), took); });
-  });
+  };
+  try {
+    writer_ = std::thread(write_it);
+  } catch (const std::system_error& error) {
+    auto failed = std::make_shared<Result<StoredDump>>(errno_error(error.code().value(), "starting the thread that writes a dump"));
+    inbox_.post([this, failed] { on_written(std::move(*failed), {}); });
+  }
 }
 
 void Session::on_written(Result<StoredDump> stored, nanoseconds took) {
-  writer_.join();
+  if (writer_.joinable()) writer_.join();
   writing_ = false;
   DumpJob job = std::move(jobs_.front());
   jobs_.pop_front();
@@ -432,6 +447,7 @@ void Session::end_when_exhausted() {
 void Session::end(std::string why) {
   if (ending_) return;
   ending_ = std::move(why);
+  end_due_.reset();  // nothing to wake up for any more
   service_.stopping(*ending_);
   if (pending_) write_pending_trigger();
   policy_.close();  // a dump that still had to wait for its tail would never be written

@@ -34,9 +34,15 @@ bool is_kernel_thread(std::uint32_t pid) {
 Result<std::uint32_t> process_of(std::uint32_t pid) {
   std::ifstream status(fmt::format("/proc/{}/status", pid));
   std::string line;
-  std::uint32_t tgid = 0;
-  while (std::getline(status, line))
+  std::uint32_t tgid = 0, threads = 0;
+  bool zombie = false;  // of a leader whose threads live on, too
+  while (std::getline(status, line)) {
     if (line.starts_with("Tgid:")) tgid = static_cast<std::uint32_t>(std::strtoul(line.c_str() + 5, nullptr, 10));
+    if (line.starts_with("State:")) zombie = line.find_first_of("ZX") != std::string::npos;
+    if (line.starts_with("Threads:")) threads = static_cast<std::uint32_t>(std::strtoul(line.c_str() + 8, nullptr, 10));
+  }
+  if (tgid && zombie && threads <= 1)
+    return Error{Errc::kNotFound, fmt::format("process {} has ended; its parent has not asked for its exit status yet", pid)};
   if (!tgid)
     return Error{Errc::kNotFound, fmt::format("there is no process {} (any more); `pidof NAME` or `ps` shows the running "
                                               "ones, and --comm NAME --wait records one that is yet to start", pid)};
@@ -54,7 +60,7 @@ Result<std::vector<std::uint32_t>> resolve_targets(const Target& target, const k
     tgids.push_back(tgid);
   }
   for (const kf_task& task : tasks) {
-    if (task.tid == task.tgid && !(task.flags & KF_TASK_KTHREAD) && kf_name_matches(&names, task.comm))
+    if (task.tid == task.tgid && !(task.flags & KF_TASK_KTHREAD) && kf_name_matches(&names, task.comm) && process_of(task.tgid))
       tgids.push_back(task.tgid);
   }
   std::sort(tgids.begin(), tgids.end());

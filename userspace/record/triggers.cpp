@@ -66,29 +66,31 @@ bool TriggerSet::accepts(const Trigger& trigger, std::uint32_t nr, std::span<con
   return applies_to(trigger.rule, nr) && !(trigger.rule.leaves_out_waits() && dump::timed_futex_wait(nr, args));
 }
 
-std::optional<std::size_t> TriggerSet::match(const kf_ctl& record) const {
+std::vector<std::size_t> TriggerSet::match(const kf_ctl& record) const {
+  std::vector<std::size_t> fired;
   std::array<std::uint64_t, 6> args;
   std::ranges::copy(record.args, args.begin());
   for (std::size_t i = 0; i < triggers_.size(); ++i) {
     const auto& trigger = triggers_[i];
     const bool reported = trigger.kernel_rule && (record.rules >> *trigger.kernel_rule & 1);
-    if (reported && accepts(trigger, record.nr, args)) return i;
+    if (reported && accepts(trigger, record.nr, args)) fired.push_back(i);
   }
-  return std::nullopt;
+  return fired;
 }
 
-std::optional<std::size_t> TriggerSet::match(const kf_open_call& call, std::uint64_t now_ns) const {
+std::vector<std::size_t> TriggerSet::match(const kf_open_call& call, std::uint64_t now_ns) const {
+  std::vector<std::size_t> fired;
   const auto start_ns = start_of(call);
-  if (call.abi != KF_ABI_NATIVE || start_ns == 0 || start_ns > now_ns) return std::nullopt;
+  if (call.abi != KF_ABI_NATIVE || start_ns == 0 || start_ns > now_ns) return fired;
   const auto age_ns = now_ns - start_ns;
   std::array<std::uint64_t, 6> args;
   std::ranges::copy(call.args, args.begin());
   for (std::size_t i = 0; i < triggers_.size(); ++i) {
     const auto& rule = triggers_[i].rule;
     const bool in_bounds = age_ns >= rule.min_ns && age_ns < rule.max_ns;
-    if (rule.kind == TriggerKind::kInflight && in_bounds && accepts(triggers_[i], call.nr, args)) return i;
+    if (rule.kind == TriggerKind::kInflight && in_bounds && accepts(triggers_[i], call.nr, args)) fired.push_back(i);
   }
-  return std::nullopt;
+  return fired;
 }
 
 std::optional<std::chrono::nanoseconds> TriggerSet::shortest() const noexcept {
@@ -113,18 +115,22 @@ std::chrono::nanoseconds TriggerSet::scan_interval() const noexcept {
 std::vector<InflightScan::Hit> InflightScan::scan(std::span<const kf_open_call> calls, std::uint64_t now_ns,
                                                   const Complete& complete) {
   std::vector<Hit> hits;
-  std::set<Call> judged;
+  std::map<Call, std::vector<std::size_t>> judged;
   for (const auto& open : calls) {
-    auto trigger = triggers_.match(open, now_ns);
-    if (!trigger) continue;
+    auto old_enough = triggers_.match(open, now_ns);
+    if (old_enough.empty()) continue;
     const Call call{open.tid, start_of(open)};
-    if (!judged_.contains(call)) {
+    const auto before = judged_.find(call);
+    const auto is_new = [&](std::size_t trigger) {
+      return before == judged_.end() || !std::ranges::binary_search(before->second, trigger);
+    };
+    if (std::ranges::any_of(old_enough, is_new)) {
       auto completed = open;
       if (!complete(completed)) continue;
-      trigger = triggers_.match(completed, now_ns);
-      if (trigger) hits.push_back({*trigger, completed});
+      for (const std::size_t trigger : triggers_.match(completed, now_ns))
+        if (is_new(trigger)) hits.push_back({trigger, completed});
     }
-    judged.insert(call);
+    judged.insert_or_assign(call, std::move(old_enough));
   }
   judged_ = std::move(judged);
   return hits;

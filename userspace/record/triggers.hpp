@@ -7,8 +7,8 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
-#include <set>
 #include <span>
 #include <string>
 #include <utility>
@@ -38,12 +38,12 @@ class TriggerSet {
   // rules[], n_rules and rules_of_nr[]; the rest stays as it is.
   void fill(kf_config& config) const;
 
-  // The first trigger that a KF_CTL_SYSCALL record fires. Of futex waits with a timeout the kernel leaves out those of
+  // The triggers that a KF_CTL_SYSCALL record fires. Of futex waits with a timeout the kernel leaves out those of
   // futex(2) (kf_rule::futex_nr), but not those of futex_wait(2) and futex_waitv(2), so not every record fires one.
-  std::optional<std::size_t> match(const kf_ctl& record) const;
-  // The first trigger that this call, not returned at `now_ns`, fires. Arguments matter for futex waits only: without
+  std::vector<std::size_t> match(const kf_ctl& record) const;
+  // The triggers that this call, not returned at `now_ns`, fires. Arguments matter for futex waits only: without
   // them (all 0) such a call counts as one without a timeout.
-  std::optional<std::size_t> match(const kf_open_call& call, std::uint64_t now_ns) const;
+  std::vector<std::size_t> match(const kf_open_call& call, std::uint64_t now_ns) const;
 
   // How often calls in flight must be looked at: a quarter of the shortest bound, 5 ms to 1 s. Zero: never.
   std::chrono::nanoseconds scan_interval() const noexcept;
@@ -59,7 +59,7 @@ class TriggerSet {
   std::vector<Trigger> triggers_;
 };
 
-// Finds calls that have been in flight for too long, each once.
+// Finds calls that have been in flight for too long, each once for each trigger.
 class InflightScan {
  public:
   struct Hit {
@@ -80,7 +80,7 @@ class InflightScan {
   using Call = std::pair<std::uint32_t, std::uint64_t>;  // thread, start
 
   const TriggerSet& triggers_;
-  std::set<Call> judged_;  // old enough once, and still in flight
+  std::map<Call, std::vector<std::size_t>> judged_;  // still in flight, and old enough for these triggers
 };
 
 }  // namespace kflight::record

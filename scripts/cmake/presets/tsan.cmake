@@ -5,6 +5,8 @@ set(CMAKE_UNITY_BUILD ON CACHE BOOL "")
 set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O1 -g1" CACHE STRING "")
 set(KFLIGHT_SANITIZE "thread" CACHE STRING "")
 set(KFLIGHT_UNIT_TESTS "base;record" CACHE STRING "")
+# What only reads dumps has no threads to look at.
+set(KFLIGHT_UNOPTIMISED "model;analyze;export;cli" CACHE STRING "")
 set(KFLIGHT_BENCH OFF CACHE BOOL "")
 
 # g++ 12's runtime cannot map its shadow memory when the kernel randomizes more bits than this.

@@ -421,6 +421,54 @@ TEST(ExplainFalseWakeups, WhoCalledSomethingInBetweenHadWhatItWanted) {
   EXPECT_EQ(explain(t, 7, 10'000, 50'000, 100'000, all_calls()).sum(Category::kCpuUser, 9), 10'000u);
 }
 
+// A write waits for the inode's lock, and with that for the disk: two waits of one call.
+TEST(ExplainFalseWakeups, LockAndThenDiskInOneCallAreTwoWaits) {
+  TraceBuilder t;
+  t.runs(0, 7).runs(1, 8).at(10'000).cpu(0).lock_wait(8, KF_LOCK_RWSEM);
+  t.switch_to(0, {.state = KF_ST_DISK, .call = "write", .enter_ns = 9'000, .args = {3}});
+  t.at(210'000).cpu(1).waking(7).wakeup(7, 0).cpu(0).switch_to(7);
+  t.at(230'000).switch_to(0, {.state = KF_ST_DISK, .iowait = true, .call = "write", .args = {3}});
+  t.at(250'000).caused_waking(7, KF_CTX_HARDIRQ, KF_CAUSE_BLOCK, kVda, {220'000, 221'000}).wakeup(7, 0).switch_to(7);
+  t.at(260'000).returns("write", 9'000, 4096);
+  const Explained e = explain(t, 7, 10'000, 250'000, 400'000);
+  EXPECT_EQ(e.sum(Category::kCpu, 8), 200'000u);
+  EXPECT_EQ(e.sum(Category::kDiskService), 20'000u);
+  EXPECT_EQ(e.sum(Quality::kExact), 240'000u);
+  EXPECT_EQ(e.explanation.false_wakeups, 0u);
+}
+
+// Having waited for its own pages, 7 wakes the journal's thread and waits for that.
+TEST(ExplainFalseWakeups, DataAndThenTheJournalInOneFsyncAreTwoWaits) {
+  TraceBuilder t;
+  t.runs(0, 7).runs(1, 0).sleeps(60).named(60, "jbd2", KF_TASK_KTHREAD).at(10'000).cpu(0);
+  t.switch_to(0, {.state = KF_ST_DISK, .iowait = true, .call = "fsync", .enter_ns = 9'000, .args = {3}});
+  t.at(30'000).caused_waking(7, KF_CTX_HARDIRQ, KF_CAUSE_BLOCK, kVda, {8'000, 9'000}).wakeup(7, 0).switch_to(7);
+  t.at(31'000).waking(60).wakeup(60, 1);
+  t.at(32'000).switch_to(0, {.state = KF_ST_DISK, .call = "fsync", .args = {3}}).cpu(1).switch_to(60);
+  t.at(50'000).waking(7).wakeup(7, 0).cpu(0).switch_to(7).at(52'000).returns("fsync", 9'000, 0);
+  const Explained e = explain(t, 7, 10'000, 50'000, 100'000);
+  EXPECT_EQ(e.sum(Category::kDiskService), 20'000u);
+  EXPECT_EQ(e.sum(Category::kCpu, 60), 18'000u);
+  EXPECT_EQ(e.explanation.cycles, 0u);
+  EXPECT_EQ(e.sum(Quality::kUnknown), 0u);
+}
+
+// It was woken, and another one had the lock already: the address shows that it is the same.
+TEST(ExplainFalseWakeups, TheSameLockAgainIsTheSameWait) {
+  for (const bool same : {true, false}) {
+    const SwitchSpec wait{.state = KF_ST_DISK, .call = "write", .enter_ns = 9'000, .args = {3}};
+    TraceBuilder t;
+    t.runs(0, 7).runs(1, 8).runs(2, 9).at(10'000).cpu(0).lock_wait(9, KF_LOCK_RWSEM).switch_to(0, wait);
+    t.at(20'000).cpu(2).waking(7).wakeup(7, 0).cpu(0).switch_to(7).at(21'000).lock_wait(8, KF_LOCK_RWSEM);
+    if (!same) std::get<LockWaitEvent>(t.events().back()).lock += 64;
+    t.switch_to(0, wait).at(50'000).cpu(1).waking(7).wakeup(7, 0).cpu(0).switch_to(7);
+    const Explained e = explain(t, 7, 10'000, 50'000, 100'000);
+    EXPECT_EQ(e.explanation.false_wakeups, same ? 1u : 0u);
+    EXPECT_EQ(e.sum(Category::kCpu, 9), same ? 0u : 10'000u);
+    EXPECT_EQ(e.sum(Category::kCpu, 8), same ? 39'000u : 29'000u);
+  }
+}
+
 // What ended the wait is told of the whole, also where its longer part was ended by a false wakeup.
 TEST(ExplainFalseWakeups, EvidenceNamesWhoEndedTheWait) {
   const SwitchSpec wait{.state = KF_ST_SLEEP, .call = "pause", .enter_ns = 9'000};

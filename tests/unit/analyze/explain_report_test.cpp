@@ -195,6 +195,59 @@ TEST(ExplainChoice, AllSlowOnesTogether_CountsOperations) {
   EXPECT_TRUE(found) << report->json;
 }
 
+// A read whose return was lost, says a later wait in no call; another thread's is in flight.
+TEST(ExplainChoice, CallWhoseReturnIsLost_IsNotInFlight) {
+  TraceBuilder t;
+  t.runs(0, 7).runs(1, 8).at(10'000).cpu(0).switch_to(0, {.state = KF_ST_SLEEP, .call = "read", .enter_ns = 9'000});
+  t.at(20'000).cpu(1).waking(7).wakeup(7, 0).cpu(0).switch_to(7).loss(15'000, 3);
+  t.at(25'000).cpu(1).switch_to(0, {.state = KF_ST_SLEEP, .call = "write", .enter_ns = 24'000});
+  const auto listed = [&t] {
+    AnalysisOptions options;
+    options.list = true;
+    return nlohmann::json::parse(analyze::run_explain(Trace(t.timeline(1000, 100'000)), options)->json)["operations"];
+  };
+  EXPECT_EQ(listed().size(), 2u) << "nothing but a loss speaks against it";
+  t.at(30'000).cpu(0).switch_to(0, {.state = KF_ST_DISK}).at(31'000).waking(7, {.ctx = KF_CTX_HARDIRQ}).switch_to(7);
+  ASSERT_EQ(listed().size(), 1u);
+  EXPECT_EQ(listed()[0]["tid"], 8);
+  EXPECT_EQ(listed()[0]["in_flight"], true);
+}
+
+// The trigger fired in a call whose return was lost.
+TEST(ExplainChoice, TriggersCallWhoseReturnIsLost_EndsWhereItWasLastSeen) {
+  TraceBuilder t;
+  t.runs(0, 7).runs(1, 8).at(10'000).cpu(0).switch_to(0, {.state = KF_ST_SLEEP, .call = "read", .enter_ns = 9'000});
+  t.at(20'000).cpu(1).waking(7).wakeup(7, 0).cpu(0).at(21'000).switch_to(7);
+  t.at(30'000).switch_to(0, {.state = KF_ST_DISK}).at(31'000).waking(7, {.ctx = KF_CTX_HARDIRQ}).switch_to(7);
+  DumpMeta meta;
+  meta.cause.has_call = true;
+  meta.cause.tid = 7;
+  meta.cause.nr = call_named("read").nr;
+  meta.cause.enter_ns = 9'000;
+  const auto report = analyze::run_explain(Trace(t.timeline(1000, 100'000), meta), {});
+  ASSERT_TRUE(report);
+  const auto op = nlohmann::json::parse(report->json)["op"];
+  EXPECT_EQ(op["t1_ns"], 21'000);
+  EXPECT_EQ(op["in_flight"], false);
+}
+
+TEST(ExplainReport, CpuIsNamedOnlyWhereItIsTheOnlyOne) {
+  TraceBuilder t;
+  t.named(1, "victim").named(2, "hog").runs(0, 1).runs(1, 0).queued(2, 0).at(10'000).cpu(0);
+  t.switch_to(2, {.preempt = true}).at(40'000).switch_to(0, {.state = KF_ST_SLEEP});
+  t.at(41'000).waking(2, {.ctx = KF_CTX_HARDIRQ}).wakeup(2, 1).cpu(1).switch_to(2).migrate(1, 1);
+  t.at(45'000).switch_to(1, {.preempt = true});
+  const Trace trace(t.timeline(1000, 50'000));
+  const auto text_until = [&trace](std::uint64_t to_ns) {
+    AnalysisOptions options;
+    options.choice = {.tid = 1, .from_ns = 10'000, .to_ns = to_ns, .op = {}};
+    return analyze::render(*analyze::run_explain(trace, options), {.columns = 4000});
+  };
+  EXPECT_THAT(text_until(40'000), HasSubstr("hog had CPU 0 while victim was runnable"));
+  EXPECT_THAT(text_until(45'000), HasSubstr("hog had the CPUs while victim was runnable"));
+  EXPECT_THAT(text_until(45'000), Not(HasSubstr("hog had CPU")));
+}
+
 TEST(ExplainReport, EventsBeyondTheCapAreTold) {
   TraceBuilder t;
   t.runs(0, 7).losses().push_back({KF_LOSS_CAPPED, 0xffffffff, 20'000, 30'000, 5});

@@ -273,6 +273,68 @@ TEST(ExplainStates, CpuTimeIsSplitByCalls) {
   EXPECT_EQ(e.leaves[2].category, Category::kCpuUser);
 }
 
+DumpMeta all_calls() {
+  DumpMeta meta;
+  meta.config.syscalls = "all";
+  meta.config.everyone = true;
+  return meta;
+}
+
+// The read's return is missing: from its last wait on it may have been in it, or not, until the next call.
+TEST(ExplainStates, CallWhoseReturnIsLost_EndsWhereItWasLastSeen) {
+  TraceBuilder t;
+  t.runs(0, 7).runs(1, 8).at(10'000).cpu(0).switch_to(0, {.state = KF_ST_SLEEP, .call = "read", .enter_ns = 9'000});
+  t.at(20'000).cpu(1).waking(7).wakeup(7, 0).cpu(0).switch_to(7);
+  t.at(30'000).switch_to(0, {.state = KF_ST_SLEEP}).at(31'000).cpu(1).waking(7).wakeup(7, 0).cpu(0).switch_to(7);
+  const Explained last = explain(t, 7, 8'000, 100'000, 100'000, all_calls());
+  EXPECT_EQ(last.sum(Category::kCpuSys, 7), 1'000u);
+  EXPECT_EQ(last.sum(Category::kCpuUser, 7), 1'000u) << "before it";
+  EXPECT_EQ(last.sum(Category::kCpu, 7), 10'000u + 69'000u);
+  EXPECT_EQ(last.sum(Quality::kInferred), 79'000u);
+  t.at(60'000).returns("getppid", 50'000, 1);
+  const Explained e = explain(t, 7, 8'000, 100'000, 100'000, all_calls());
+  EXPECT_EQ(e.sum(Category::kCpuSys, 7), 1'000u + 10'000u);
+  EXPECT_EQ(e.sum(Category::kCpuUser, 7), 1'000u + 40'000u);
+  EXPECT_EQ(e.sum(Category::kCpu, 7), 10'000u + 19'000u);
+}
+
+TEST(ExplainStates, CallInFlight_GoesOnToTheWindowsEnd) {
+  TraceBuilder t;
+  t.runs(0, 7).runs(1, 8).at(10'000).cpu(0).switch_to(0, {.state = KF_ST_SLEEP, .call = "read", .enter_ns = 9'000});
+  t.at(20'000).cpu(1).waking(7).wakeup(7, 0).cpu(0).switch_to(7);
+  t.at(30'000).switch_to(9, {.preempt = true}).at(40'000).switch_to(7, {.preempt = true});
+  EXPECT_EQ(explain(t, 7, 9'000, 100'000, 100'000, all_calls()).sum(Category::kCpuSys, 7), 71'000u);
+}
+
+DumpMeta scope_target() {
+  DumpMeta meta;
+  meta.config.scope = "target";
+  return meta;
+}
+
+// 7 is the target and waits from 10 us to 50 us for 8, which is seen at both ends of its time on the CPU only.
+TEST(ExplainScope, WhatAStrangerDidIsNotKnown) {
+  for (const std::uint32_t of_waker : {0u, static_cast<std::uint32_t>(KF_TASK_TARGET)}) {
+    TraceBuilder t = sleeper({.state = KF_ST_SLEEP, .call = "futex"});
+    t.named(7, "seven", KF_TASK_TARGET).named(8, "eight", of_waker).cpu(1).waking(7);
+    const Explained e = explain(t, 7, 10'000, 50'000, 100'000, scope_target());
+    EXPECT_EQ(e.sum(Category::kUnknown, 8), of_waker ? 0u : 40'000u);
+    EXPECT_EQ(e.sum(Quality::kExact), of_waker ? 40'000u : 0u);
+    EXPECT_THAT(e.text(), testing::HasSubstr("--scope target left out what other processes did"));
+  }
+}
+
+TEST(ExplainScope, WhoHadTheCpuIsAGuessWhereItSeemsAStrangerOrNobody) {
+  for (const std::uint32_t occupant : {9u, 0u, 5u}) {
+    TraceBuilder t;
+    t.named(7, "seven", KF_TASK_TARGET).named(5, "five", KF_TASK_TARGET).named(9, "nine").runs(0, 7);
+    t.at(10'000).cpu(0).switch_to(occupant, {.preempt = true}).at(50'000).switch_to(7, {.preempt = true});
+    const Explained e = explain(t, 7, 10'000, 50'000, 100'000, scope_target());
+    EXPECT_EQ(e.sum(occupant == 0 ? Category::kWakeLatency : Category::kContention), 40'000u);
+    EXPECT_EQ(e.sum(Quality::kExact), occupant == 5 ? 40'000u : 0u) << occupant;
+  }
+}
+
 // Calls may be missing from what it did on that CPU, and so may interrupts.
 TEST(ExplainStates, CpuTimeInWhichEventsAreMissingIsNotSaidToBeUsers) {
   DumpMeta meta;

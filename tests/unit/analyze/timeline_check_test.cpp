@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "support/dump_builder.hpp"
+#include "support/trace_builder.hpp"
 
 namespace kflight::analyze {
 namespace {
@@ -151,6 +152,22 @@ TEST(TimelineCheck, DamagedFiles_OnlyTheFileIsViolated) {
         EXPECT_TRUE(one.verdict != Verdict::kViolated || one.name == "file-complete")
             << one.name << " at " << at << ": " << one.evidence[0].what;
     if (HasFailure()) return;
+  }
+}
+
+TEST(TimelineCheck, UnknownBecauseOfTheScope_IsNoViolation) {
+  for (const char* scope : {"target", "system"}) {
+    test::TraceBuilder t;
+    t.runs(0, 7).runs(1, 8).named(7, "seven", KF_TASK_TARGET).named(8, "eight");
+    t.at(10'000).cpu(0).switch_to(0, {.state = KF_ST_SLEEP}).at(50'000).cpu(1).waking(7).wakeup(7, 0);
+    t.cpu(0).switch_to(7);
+    DumpMeta meta;
+    meta.config.scope = scope;
+    const auto reports = check_timeline(model::Trace(t.timeline(1'000, 100'000), meta));
+    const auto found = std::ranges::find(reports, "explanations", &InvariantReport::name);
+    ASSERT_NE(found, reports.end());
+    EXPECT_EQ(found->verdict, Verdict::kOk) << (found->evidence.empty() ? "" : found->evidence[0].what);
+    EXPECT_EQ(found->remarks.empty(), meta.config.scope == "system");
   }
 }
 

@@ -97,6 +97,25 @@ TEST(TimelineCalls, PreemptedInACallSinceBeforeTheWindow) {
   EXPECT_EQ(timeline.call_at(thread(timeline, 7), 50'000), model::kNone);
 }
 
+// Until when a call whose return is missing is known to have gone on.
+TEST(TimelineCalls, LostReturn_EndsTheCallWhereItWasLastSeen) {
+  TraceBuilder t = on_cpu0();
+  t.at(20'000).switch_to(0, {.state = KF_ST_SLEEP, .call = "read", .enter_ns = 15'000}).at(30'000).waking(7);
+  t.at(31'000).switch_to(7);
+  EXPECT_EQ(built(t).call_at(thread(built(t), 7), kEnd - 1), 0u) << "in flight, as far as is known";
+  TraceBuilder returns = t;
+  t.at(40'000).switch_to(0, kAsleep).at(50'000).waking(7).switch_to(7);  // in no call
+  returns.at(40'000).returns("getppid", 39'000, 1);
+  for (const TraceBuilder& later : {t, returns}) {
+    const Timeline timeline = built(later);
+    EXPECT_FALSE(Timeline::in_flight(thread(timeline, 7), 0));
+    EXPECT_EQ(timeline.call_end_ns(thread(timeline, 7), 0), 31'000u);
+    EXPECT_EQ(timeline.call_at(thread(timeline, 7), 30'999), 0u);
+    EXPECT_EQ(timeline.call_at(thread(timeline, 7), 31'000), model::kNone);
+    EXPECT_EQ(timeline.call_at(thread(timeline, 7), kEnd - 1), model::kNone);
+  }
+}
+
 SyscallOpenEvent found_in_call(std::uint32_t tid, std::uint64_t enter_ns, std::uint16_t cpu = 0) {
   SyscallOpenEvent e;
   static_cast<EventHead&>(e) = {kEnd + 50'000, tid, cpu, false};

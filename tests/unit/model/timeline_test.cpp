@@ -179,6 +179,17 @@ TEST(TimelineLoss, GapInTheThreadsOwnSequenceMakesItsTimeUnknown) {
   EXPECT_EQ(state_at(timeline, 7, 20'000), State::kBlocked);
 }
 
+// Stopped before its first switch-out that was seen: since its birth it has not merely waited for a CPU.
+TEST(TimelineLoss, GapSinceTheBirthMakesTheTimeUnknown) {
+  TraceBuilder t = on_cpu0();
+  t.fork(20, 20).at(10'100).wakeup(20, 1, true).at(12'000).cpu(1).unseen_switch_to(20).unseen_switch_to(0);
+  t.at(30'000).waking(20).at(31'000).switch_to(20).at(40'000).switch_to(0, kAsleep);
+  const Timeline timeline = built(t);
+  EXPECT_EQ(timeline.counters().lost_switches, 1u);
+  EXPECT_EQ(state_at(timeline, 20, 20'000), State::kUnknown);
+  EXPECT_EQ(state_at(timeline, 20, 41'000), State::kBlocked);
+}
+
 TEST(TimelineLoss, EnqueueAloneTellsOfALostWaking) {
   TraceBuilder t = on_cpu0();
   t.switch_to(0, kAsleep).at(20'000).cpu(1).wakeup(7, 1);
@@ -265,6 +276,22 @@ TEST(TimelineLife, ExecOfANonLeaderTakesTheLeadersTid) {
   EXPECT_EQ(timeline.thread(caller).former_tid, 71u);
   EXPECT_EQ(timeline.piece_at(caller, 30'000).state, State::kBlocked);
   EXPECT_EQ(timeline.thread(caller).name_at(15'000), "new");
+}
+
+TEST(TimelineLife, ExecOfANonLeader_EachTidMeansWhoeverHadItThen) {
+  for (const bool leader_first : {true, false}) {
+    TraceBuilder t;
+    t.sleeps(leader_first ? 70 : 71).sleeps(leader_first ? 71 : 70);
+    t.at(5'000).cpu(0).switch_to(71).at(10'000).exec(70, 71, "new").at(20'000).switch_to(0, kAsleep);
+    const Timeline timeline = built(t);
+    const ThreadId leader = timeline.find_thread(70, 6'000), caller = timeline.find_thread(71, 6'000);
+    EXPECT_EQ(state_at(timeline, 70, 6'000), State::kBlocked);
+    EXPECT_EQ(state_at(timeline, 71, 6'000), State::kRunning);
+    EXPECT_NE(leader, caller);
+    EXPECT_EQ(timeline.find_thread(70, 10'000), caller);
+    EXPECT_EQ(timeline.find_thread(70, 15'000), caller);
+    EXPECT_EQ(timeline.find_thread(71, 15'000), caller) << "nobody else had it";
+  }
 }
 
 TEST(TimelineLife, ExecOfANonLeader_GoesByTheLeadersTidBeforeItIsAnnounced) {

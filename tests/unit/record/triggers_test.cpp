@@ -58,7 +58,8 @@ std::optional<std::size_t> fires(const TriggerSet& set, const Call& call) {
   kf_ctl record{.type = KF_CTL_SYSCALL, .nr = nr(call.name), .ret = call.ret};
   std::copy(call.args.begin(), call.args.end(), record.args);
   record.rules = kernel_matches(*filled(set), record.nr, call.duration_ns, call.ret);
-  return set.match(record);
+  const auto matches = set.match(record);
+  return matches.empty() ? std::nullopt : std::optional(matches.front());
 }
 
 constexpr std::array<std::uint64_t, 6> kLockWait = {0x7f00, 128, 2, 0}, kTimedWait = {0x7f00, 128, 2, 0x7ffe};
@@ -141,6 +142,20 @@ TEST(InflightScan, FiresOncePerCall) {
   EXPECT_EQ(scan.scan(next, 15 * kSecond, kNothingToAdd).size(), 1u);
 }
 
+TEST(InflightScan, EachTriggerHasItsTurn) {
+  const auto set = compiled({"inflight>1s", "inflight>60s"});
+  InflightScan scan(set);
+  const std::vector calls = {in_flight("fsync", 5, 1)};
+  const auto first = scan.scan(calls, 2 * kSecond, kNothingToAdd);
+  ASSERT_EQ(first.size(), 1u);
+  EXPECT_EQ(first[0].trigger, 0u);
+  EXPECT_TRUE(scan.scan(calls, 59 * kSecond, kNothingToAdd).empty());
+  const auto second = scan.scan(calls, 61 * kSecond, kNothingToAdd);
+  ASSERT_EQ(second.size(), 1u);
+  EXPECT_EQ(second[0].trigger, 1u);
+  EXPECT_TRUE(scan.scan(calls, 99 * kSecond, kNothingToAdd).empty());
+}
+
 TEST(InflightScan, LeavesOutCallsThatWaitByPurpose) {
   const auto plain = compiled({"inflight>2s"}), named = compiled({"inflight:epoll_wait,futex>2s"});
   const std::vector calls = {in_flight("epoll_wait", 5, 1), in_flight("futex", 6, 1)};
@@ -178,11 +193,18 @@ TEST(InflightScan, ForgetsACallThatReturnedMeanwhile) {
 TEST(InflightScan, UsesTheLowerBoundWhenTheEntryWasNotSeen) {
   const auto set = compiled({"inflight>2s"});
   auto call = in_flight("fsync", 5, 0);
-  EXPECT_FALSE(set.match(call, 9 * kSecond));
+  EXPECT_TRUE(set.match(call, 9 * kSecond).empty());
   call.since_ns = 5 * kSecond;
-  EXPECT_TRUE(set.match(call, 9 * kSecond));
+  EXPECT_FALSE(set.match(call, 9 * kSecond).empty());
   call.since_ns = 10 * kSecond;
-  EXPECT_FALSE(set.match(call, 9 * kSecond));
+  EXPECT_TRUE(set.match(call, 9 * kSecond).empty());
+}
+
+TEST(TriggerSet, ACallMeetsEveryTriggerThatIsAboutIt) {
+  const auto set = compiled({"syscall>10ms", "syscall:read>1ms", "syscall:fsync>5s"});
+  kf_ctl record{.type = KF_CTL_SYSCALL, .nr = nr("fsync")};
+  record.rules = kernel_matches(*filled(set), record.nr, 6 * kSecond, 0);
+  EXPECT_THAT(set.match(record), testing::ElementsAre(0u, 2u));
 }
 
 TEST(TriggerSet, ScansAQuarterOfTheShortestBound) {
