@@ -18,7 +18,6 @@ namespace kflight::analyze {
 namespace {
 
 constexpr std::uint64_t kForever = std::numeric_limits<std::uint64_t>::max();
-constexpr std::uint16_t kNoLane = 0xffff;
 
 Evidence about(const kf_chunk& head, std::string what) {
   return {head.base_ns, head.lane, std::nullopt, fmt::format("chunk {}: {}", head.seq, what)};
@@ -26,8 +25,9 @@ Evidence about(const kf_chunk& head, std::string what) {
 
 }  // namespace
 
-// Who leaves CPUs, and where somebody else leaves than came.
-struct DumpSurvey::ThreadSurvey {
+// Who leaves CPUs, and where somebody else leaves than came. Fed with the ordinary chunks of each CPU in their order.
+class DumpSurvey::ThreadSurvey {
+ public:
   struct BrokenStay {
     std::uint32_t tid;
     std::uint16_t cpu;
@@ -36,26 +36,41 @@ struct DumpSurvey::ThreadSurvey {
   std::vector<BrokenStay> broken;
   std::unordered_set<std::uint32_t> visible;  // of those that come: who also leaves, or was born while recorded
 
-  void happened(const EventHead& by) { acted_ |= by.cpu == last_.cpu && by.tid == last_.next_tid; }
+  explicit ThreadSurvey(std::span<const kf_base_lane> lanes) {
+    for (const kf_base_lane& lane : lanes)
+      if (lane.known) stay_on(lane.lane) = {lane.cur_tid, lane.through_ns, true, false};
+  }
+  void happened(const EventHead& by) {
+    Stay& stay = stay_on(by.cpu);
+    stay.acted |= by.tid == stay.tid;
+  }
   void switched(const SwitchEvent& e) {
     if (e.nested) return;
-    if (last_.cpu != e.cpu)
-      lane_ends();
-    else if (last_.next_tid != e.tid)
-      broken.push_back({last_.next_tid, e.cpu, last_.ts_ns, e.ts_ns});
+    Stay& stay = stay_on(e.cpu);
+    if (stay.known && stay.tid != e.tid) broken.push_back({stay.tid, e.cpu, stay.since_ns, e.ts_ns});
     visible.insert(e.tid);
-    last_ = e;
-    acted_ = false;
+    stay = {e.next_tid, e.ts_ns, true, false};
   }
   // Whoever came last stays, and does nothing that is an event.
-  void lane_ends() {
-    if (last_.cpu != kNoLane && !acted_) broken.push_back({last_.next_tid, last_.cpu, last_.ts_ns, kForever});
-    last_.cpu = kNoLane;
+  void finish() {
+    for (std::size_t cpu = 0; cpu < stays_.size(); ++cpu)
+      if (const Stay& stay = stays_[cpu]; stay.known && !stay.acted)
+        broken.push_back({stay.tid, static_cast<std::uint16_t>(cpu), stay.since_ns, kForever});
   }
 
  private:
-  SwitchEvent last_{{.cpu = kNoLane}};  // of the lane being read
-  bool acted_ = false;                 // an event names who came with it
+  struct Stay {
+    std::uint32_t tid = 0;
+    std::uint64_t since_ns = 0;
+    bool known = false;
+    bool acted = false;  // an event names who came
+  };
+  Stay& stay_on(std::uint16_t cpu) {
+    if (cpu >= stays_.size()) stays_.resize(std::size_t{cpu} + 1);
+    return stays_[cpu];
+  }
+
+  std::vector<Stay> stays_;  // by CPU, the one that is not over
 };
 
 DumpSurvey::DumpSurvey(const Dump& d) : dump(d) {
@@ -79,7 +94,7 @@ DumpSurvey::DumpSurvey(const Dump& d) : dump(d) {
 void DumpSurvey::survey_chunks() {
   std::vector<dump::ChunkRef> sorted(dump.chunks().begin(), dump.chunks().end());
   duplicate_chunks = dump::sort_by_lane(sorted, dump.base_lanes());
-  ThreadSurvey threads;
+  ThreadSurvey threads(dump.base_lanes());
   const dump::ChunkRef* before = nullptr;
   for (const dump::ChunkRef& chunk : sorted) {
     if (before && dump::same_source(*before, chunk) && !dump::is_nested(*chunk.head))
@@ -87,7 +102,7 @@ void DumpSurvey::survey_chunks() {
     survey_events(chunk, threads);
     before = &chunk;
   }
-  threads.lane_ends();
+  threads.finish();
   find_hidden_threads(threads);
   for (const LossEvent& loss : dump::find_losses(sorted, dump.base_lanes())) {
     losses.add(loss.cpu, loss.from_ns, loss.ts_ns);

@@ -45,7 +45,7 @@ struct DumpSurvey {
   }
 
  private:
-  struct ThreadSurvey;
+  class ThreadSurvey;
 
   void survey_chunks();
   void compare_neighbours(const kf_chunk& before, const kf_chunk& head);

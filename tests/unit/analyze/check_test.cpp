@@ -137,6 +137,18 @@ TEST_F(Check, ThreadThatIsHiddenAtTheWindowsEnd_LeavesAHole) {
   EXPECT_EQ(check("one-thread-per-cpu").remarks.at(0).count, 1u);
 }
 
+// Only the base state tells that it had the CPU when the window began.
+TEST_F(Check, ThreadThatIsHiddenAtTheWindowsBegin_LeavesAHole) {
+  file.task(8, "eight", 9ms).task(9, "nine", 9ms);
+  file.base_lanes.resize(2);
+  file.base_lanes[0] = {.lane = 0, .known = 1, .cur_tid = 70, .through_ns = 500};
+  file.base_lanes[1] = {.lane = 1, .known = 1, .cur_tid = 71, .through_ns = 500};
+  file.add(cpu0.after(1us).current(8).waking(6).after(1us).switch_to(9).build());
+  expect_excused("current-task");
+  expect_excused("one-thread-per-cpu");
+  EXPECT_EQ(check("one-thread-per-cpu").remarks.at(0).count, 2u);  // and the CPU of which nothing is heard
+}
+
 TEST_F(Check, EventOfAThreadThatIsNotThere_IsViolated) {
   file.add(cpu0.after(1us).switch_to(7).after(1us).current(8).waking(9).build());
   expect_violated("current-task", "thread 8 acts on this CPU, but the last switch put 7 there");
