@@ -24,6 +24,7 @@ namespace kflight {
 // What fired, and the call that did it. Times are CLOCK_BOOTTIME ns.
 struct Cause {
   std::string trigger;           // the trigger's text as given, "manual", "signal", "api" or "recovered"
+  std::vector<std::string> also; // other triggers that the call meets, behind it in the list; not in the dump
   std::string kind;              // "syscall", "inflight", "manual", "signal", "api", "exit", "recovered"
   std::uint64_t fired_ns = 0;    // when the kernel saw it
   std::uint64_t received_ns = 0; // when the recorder acted on it

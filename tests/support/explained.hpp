@@ -43,6 +43,13 @@ struct Explained {
   }
 };
 
+inline DumpMeta all_calls() {
+  DumpMeta meta;
+  meta.config.syscalls = "all";
+  meta.config.everyone = true;
+  return meta;
+}
+
 inline Explained explain(const TraceBuilder& builder, std::uint32_t tid, std::uint64_t from_ns, std::uint64_t to_ns,
                          std::uint64_t window_end_ns, const DumpMeta& meta = {}, model::Meanings meanings = {}) {
   model::Trace trace(builder.timeline(1000, window_end_ns), meta, std::move(meanings));

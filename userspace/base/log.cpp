@@ -89,6 +89,8 @@ void write_to_stderr(std::string_view text) {
     const ssize_t written = ::write(stderr_fd, text.data(), text.size());
     if (written > 0)
       text.remove_prefix(static_cast<std::size_t>(written));
+    else if (errno == EAGAIN)
+      return void(++left_out);
     else if (errno != EINTR)
       return;
   }

@@ -57,10 +57,13 @@ std::string exit_text(std::uint32_t status) {
 // terminal that was stopped, holds nothing up.
 class Lines {
  public:
-  void add(std::string_view line) {
+  // False: so much waits already that this line is left out.
+  bool add(std::string_view line) {
     constexpr std::size_t kMost = 1 << 20;
-    if (waiting_.size() + line.size() < kMost) waiting_.append(line).push_back('\n');
+    const bool has_room = waiting_.size() + line.size() < kMost;
+    if (has_room) waiting_.append(line).push_back('\n');
     flush();
+    return has_room;
   }
   // Waits for up to so long in all.
   void flush(std::chrono::milliseconds patience = {}) {
@@ -97,7 +100,7 @@ class Reporter : public record::SessionObserver {
             {"missing", recorder.missing_features()},
             {"missing_privileges", missing_privileges_}});
     } else {
-      lines_.add("ready");
+      tell("ready");
     }
     say("recording {}; keeping the last {}, at most {}; dumps go to {}", what_is_recorded(stats),
         format_duration(options_.min_age), format_bytes(options_.max_bytes), escape_for_terminal(options_.out_dir));
@@ -111,7 +114,7 @@ class Reporter : public record::SessionObserver {
     if (json_) {
       emit({{"event", "recovered"}, {"path", report.path}, {"bytes", report.bytes}, {"pid", report.what.pid}});
     } else {
-      lines_.add("recovered " + report.path);
+      tell("recovered " + report.path);
     }
     say("saved the window of the recorder that was killed (PID {}): {} events of {}", report.what.pid,
         format_count(report.what.events), format_duration(static_cast<std::int64_t>(report.what.window_ns)));
@@ -131,7 +134,7 @@ class Reporter : public record::SessionObserver {
             {"merged", report.cause.merged}});
     } else {
       clear_status();
-      lines_.add("dump " + report.path);
+      tell("dump " + report.path);
     }
     say("wrote {} in {}{}", format_bytes(report.bytes), format_duration(report.took),
         report.cause.merged ? fmt::format("; it stands for {} firings", report.cause.merged + 1) : "");
@@ -179,8 +182,9 @@ class Reporter : public record::SessionObserver {
             {"lost", lost_events(stats.losses)},
             {"fired", stats.triggers_fired},
             {"dumps", stats.dumps_written}});
-    say("ended: {}; {} events seen, {} lost, {} firings, {} dumps", why, format_count(stats.events_seen),
-        format_count(lost_events(stats.losses)), stats.triggers_fired, stats.dumps_written);
+    say("ended: {}; {} events seen, {} lost, {} firing{}, {} dump{}", why, format_count(stats.events_seen),
+        format_count(lost_events(stats.losses)), stats.triggers_fired, stats.triggers_fired == 1 ? "" : "s",
+        stats.dumps_written, stats.dumps_written == 1 ? "" : "s");
     lines_.flush(std::chrono::seconds(1));
   }
 
@@ -194,7 +198,11 @@ class Reporter : public record::SessionObserver {
   }
 
   void emit(const Json& object) {
-    lines_.add(object.dump(-1, ' ', true, Json::error_handler_t::replace));
+    tell(object.dump(-1, ' ', true, Json::error_handler_t::replace));
+  }
+
+  void tell(const std::string& line) {
+    if (!lines_.add(line)) complain("nobody reads standard output, 1 MiB waits; left out: {}", escape_for_terminal(line));
   }
 
   void clear_status() {

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <array>
+#include <string_view>
+#include <utility>
 
 #include "dump/syscalls.hpp"
 #include "record/fd_links.hpp"
@@ -10,9 +12,11 @@
 namespace kflight::record {
 namespace {
 
-Cause call_cause(std::string_view trigger_text, std::string_view kind) {
+Cause call_cause(std::vector<std::string> triggers, std::string_view kind) {
   Cause cause;
-  cause.trigger = trigger_text;
+  cause.trigger = std::move(triggers.front());
+  triggers.erase(triggers.begin());
+  cause.also = std::move(triggers);
   cause.kind = kind;
   cause.has_call = true;
   return cause;
@@ -38,8 +42,8 @@ std::string descriptor_target(std::uint32_t tgid, std::uint32_t nr, std::uint32_
   return argument && *argument < args.size() ? read_fd_link(tgid, static_cast<std::uint32_t>(args[*argument])) : "";
 }
 
-Cause cause_of(const kf_ctl& record, std::string_view trigger_text, std::uint64_t received_ns) {
-  Cause cause = call_cause(trigger_text, "syscall");
+Cause cause_of(const kf_ctl& record, std::vector<std::string> triggers, std::uint64_t received_ns) {
+  Cause cause = call_cause(std::move(triggers), "syscall");
   copy_call(cause, record);
   cause.exit_ns = record.exit_ns;
   cause.ret = record.ret;
@@ -48,8 +52,8 @@ Cause cause_of(const kf_ctl& record, std::string_view trigger_text, std::uint64_
   return cause;
 }
 
-Cause cause_of(const kf_open_call& call, std::string_view trigger_text, std::uint64_t now_ns) {
-  Cause cause = call_cause(trigger_text, "inflight");
+Cause cause_of(const kf_open_call& call, std::vector<std::string> triggers, std::uint64_t now_ns) {
+  Cause cause = call_cause(std::move(triggers), "inflight");
   copy_call(cause, call);
   cause.call_in_flight = true;
   cause.fired_ns = now_ns;

@@ -6,17 +6,17 @@
 
 #include <cstdint>
 #include <string>
-#include <string_view>
+#include <vector>
 
 #include "kflight/dump.hpp"
 #include "kflight/wire.h"
 
 namespace kflight::record {
 
-// A finished call that matched (KF_CTL_SYSCALL).
-Cause cause_of(const kf_ctl& record, std::string_view trigger_text, std::uint64_t received_ns);
+// A finished call that matched (KF_CTL_SYSCALL), and the texts of the triggers that it meets, at least one.
+Cause cause_of(const kf_ctl& record, std::vector<std::string> triggers, std::uint64_t received_ns);
 // A call still in progress.
-Cause cause_of(const kf_open_call& call, std::string_view trigger_text, std::uint64_t now_ns);
+Cause cause_of(const kf_open_call& call, std::vector<std::string> triggers, std::uint64_t now_ns);
 
 // What the first descriptor among the call's arguments points to: a path, "socket:[123]", "pipe:[45]"; empty when the
 // call has none or it is gone.

@@ -314,8 +314,8 @@ void FlightRecorder::Impl::fire(const Cause& cause) {
 void FlightRecorder::Impl::on_control(const kf_ctl& record) {
   switch (record.type) {
     case KF_CTL_SYSCALL:
-      for (const std::size_t trigger : triggers->match(record))
-        fire(cause_of(record, triggers->text(trigger), boottime_ns()));
+      if (const auto fired = triggers->match(record); !fired.empty())
+        fire(cause_of(record, triggers->texts(fired), boottime_ns()));
       return;
     case KF_CTL_RESOLVED: return on_call_end(record);
     case KF_CTL_TARGET_EXIT:
@@ -351,7 +351,7 @@ void FlightRecorder::Impl::scan_inflight() {
   for (const InflightScan::Hit& hit : inflight->scan(calls, now_ns, complete)) {
     if (auto asked = loader->watch_call(hit.call.tid, hit.call.enter_ns); !asked) log_warn("{}", asked.error().what);
     watched.add(hit.call);
-    fire(cause_of(hit.call, triggers->text(hit.trigger), now_ns));
+    fire(cause_of(hit.call, triggers->texts(hit.triggers), now_ns));
   }
 }
 

@@ -74,8 +74,10 @@ std::string command_text(const SessionOptions& options) {
                         : fmt::format("{} [{} argument{}]", options.command.front(), arguments, arguments == 1 ? "" : "s");
 }
 
-bool same_firing(const Cause& a, const Cause& b) {
-  return a.has_call && b.has_call && a.tid == b.tid && a.enter_ns == b.enter_ns && a.call_in_flight == b.call_in_flight;
+std::vector<std::string> triggers_of(const Cause& cause) {
+  std::vector<std::string> triggers{cause.trigger};
+  triggers.insert(triggers.end(), cause.also.begin(), cause.also.end());
+  return triggers;
 }
 
 class Session {
@@ -322,15 +324,13 @@ void Session::look_for_control_socket() {
 
 // ------------------------------------------------------------------ triggers
 
-// A call that meets several triggers fires once, for the first one that has no cooldown. One that a dump shows in flight has
-// its dump, which is told how it ends.
+// A call that a dump shows in flight has its dump, which is told how it ends.
 void Session::on_fired(const Cause& cause) {
-  if (pending_ && same_firing(*pending_, cause)) return;
   if (ends_.awaits(cause)) {
     policy_.fire_more(1);
     return count_merged_firings();
   }
-  const Verdict verdict = policy_.fire(boottime_ns(), cause.trigger);
+  const Verdict verdict = policy_.fire(boottime_ns(), triggers_of(cause));
   count_merged_firings();
   if (verdict != Verdict::kDump) return;
   pending_ = cause;
@@ -411,7 +411,8 @@ void Session::start_next_job() {
   try {
     writer_ = std::thread(write_it);
   } catch (const std::system_error& error) {
-    auto failed = std::make_shared<Result<StoredDump>>(errno_error(error.code().value(), "starting the thread that writes a dump"));
+    auto failed = std::make_shared<Result<StoredDump>>(errno_error(
+        error.code().value(), "starting the thread that writes a dump", "raise pids.max or ulimit -u; the next dump is tried again"));
     inbox_.post([this, failed] { on_written(std::move(*failed), {}); });
   }
 }
@@ -421,7 +422,7 @@ void Session::on_written(Result<StoredDump> stored, nanoseconds took) {
   writing_ = false;
   DumpJob job = std::move(jobs_.front());
   jobs_.pop_front();
-  if (job.triggered) policy_.finish(boottime_ns(), job.cause.trigger, stored.has_value());
+  if (job.triggered) policy_.finish(boottime_ns(), triggers_of(job.cause), stored.has_value());
   if (stored) {
     last_path_ = stored->path;
     observer_.on_dump({stored->path, stored->bytes, took, job.cause});

@@ -42,7 +42,8 @@ Result<std::uint32_t> process_of(std::uint32_t pid) {
     if (line.starts_with("Threads:")) threads = static_cast<std::uint32_t>(std::strtoul(line.c_str() + 8, nullptr, 10));
   }
   if (tgid && zombie && threads <= 1)
-    return Error{Errc::kNotFound, fmt::format("process {} has ended; its parent has not asked for its exit status yet", pid)};
+    return Error{Errc::kNotFound, fmt::format("process {} has ended; its parent has not asked for its exit status yet; "
+                                              "`ps` shows the running ones", pid)};
   if (!tgid)
     return Error{Errc::kNotFound, fmt::format("there is no process {} (any more); `pidof NAME` or `ps` shows the running "
                                               "ones, and --comm NAME --wait records one that is yet to start", pid)};

@@ -6,15 +6,22 @@
 
 namespace kflight::record {
 
-Verdict TriggerPolicy::judge(std::uint64_t now_ns, std::string_view trigger) const {
+Verdict TriggerPolicy::judge(std::uint64_t now_ns, const Triggers& triggers) const {
   if (pending_) return Verdict::kMerged;
   if (closed_ || (options_.max_dumps != 0 && counts_.dumps + writing_ >= options_.max_dumps)) return Verdict::kEnough;
-  const auto cooldown = cooldown_until_ns_.find(trigger);
-  return cooldown != cooldown_until_ns_.end() && now_ns < cooldown->second ? Verdict::kCooldown : Verdict::kDump;
+  const auto is_free = [&](const std::string& trigger) {
+    const auto cooldown = cooldown_until_ns_.find(trigger);
+    return cooldown == cooldown_until_ns_.end() || now_ns >= cooldown->second;
+  };
+  return std::ranges::any_of(triggers, is_free) ? Verdict::kDump : Verdict::kCooldown;
 }
 
-Verdict TriggerPolicy::fire(std::uint64_t now_ns, std::string_view trigger) {
-  const auto verdict = judge(now_ns, trigger);
+void TriggerPolicy::set_cooldown(const Triggers& triggers, std::uint64_t until_ns) {
+  for (const std::string& trigger : triggers) cooldown_until_ns_[trigger] = until_ns;
+}
+
+Verdict TriggerPolicy::fire(std::uint64_t now_ns, const Triggers& triggers) {
+  const auto verdict = judge(now_ns, triggers);
   if (verdict != Verdict::kDump) {
     fire_more(1);
     return verdict;
@@ -22,7 +29,7 @@ Verdict TriggerPolicy::fire(std::uint64_t now_ns, std::string_view trigger) {
   ++counts_.fired;
   pending_ = true;
   merged_ = 0;
-  cooldown_until_ns_.insert_or_assign(std::string(trigger), UINT64_MAX);
+  set_cooldown(triggers, UINT64_MAX);
   return verdict;
 }
 
@@ -42,10 +49,10 @@ std::uint64_t TriggerPolicy::begin_writing() {
   return std::exchange(merged_, 0);
 }
 
-void TriggerPolicy::finish(std::uint64_t now_ns, std::string_view trigger, bool written) {
+void TriggerPolicy::finish(std::uint64_t now_ns, const Triggers& triggers, bool written) {
   --writing_;
   const auto cooldown_ns = static_cast<std::uint64_t>(std::max<std::int64_t>(0, options_.cooldown.count()));
-  cooldown_until_ns_.insert_or_assign(std::string(trigger), now_ns + std::min(cooldown_ns, UINT64_MAX - now_ns));
+  set_cooldown(triggers, now_ns + std::min(cooldown_ns, UINT64_MAX - now_ns));
   ++(written ? counts_.dumps : counts_.failures);
 }
 

@@ -12,10 +12,9 @@
 
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <string>
-#include <string_view>
+#include <vector>
 
 namespace kflight::record {
 
@@ -42,15 +41,17 @@ class TriggerPolicy {
 
   explicit TriggerPolicy(const Options& options) : options_(options) {}
 
-  // `trigger` is its text, one of few.
-  Verdict fire(std::uint64_t now_ns, std::string_view trigger);
+  // Each trigger has its own cooldown: one of these without any is enough for a dump, which is then that of all of them.
+  // Their texts are few.
+  using Triggers = std::vector<std::string>;
+  Verdict fire(std::uint64_t now_ns, const Triggers& triggers);
   // Firings that came just after one that fire() was told, or that have their dump already: they never start one.
   void fire_more(std::uint64_t firings);
   // Returns how many further firings the pending dump stands for (Cause::merged).
   std::uint64_t begin_writing();
-  // Of the dump that `trigger` started. A failed one does not count towards max_dumps, but the cooldown follows it too: a
+  // Of the dump that `triggers` started. A failed one does not count towards max_dumps, but the cooldown follows it too: a
   // full disk is not hammered.
-  void finish(std::uint64_t now_ns, std::string_view trigger, bool written);
+  void finish(std::uint64_t now_ns, const Triggers& triggers, bool written);
   // No firing starts a dump any more.
   void close() noexcept { closed_ = true; }
 
@@ -59,13 +60,14 @@ class TriggerPolicy {
   const Counts& counts() const noexcept { return counts_; }
 
  private:
-  Verdict judge(std::uint64_t now_ns, std::string_view trigger) const;
+  Verdict judge(std::uint64_t now_ns, const Triggers& triggers) const;
+  void set_cooldown(const Triggers& triggers, std::uint64_t until_ns);
 
   const Options options_;
   bool pending_ = false;
   std::uint64_t merged_ = 0;   // into the pending dump
   std::uint64_t writing_ = 0;  // dumps
-  std::map<std::string, std::uint64_t, std::less<>> cooldown_until_ns_;  // by trigger; UINT64_MAX while its dump is on its way
+  std::map<std::string, std::uint64_t> cooldown_until_ns_;  // by trigger; UINT64_MAX while its dump is on its way
   bool closed_ = false;
   Counts counts_;
 };

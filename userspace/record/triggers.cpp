@@ -66,6 +66,12 @@ bool TriggerSet::accepts(const Trigger& trigger, std::uint32_t nr, std::span<con
   return applies_to(trigger.rule, nr) && !(trigger.rule.leaves_out_waits() && dump::timed_futex_wait(nr, args));
 }
 
+std::vector<std::string> TriggerSet::texts(std::span<const std::size_t> triggers) const {
+  std::vector<std::string> texts;
+  for (const std::size_t trigger : triggers) texts.push_back(text(trigger));
+  return texts;
+}
+
 std::vector<std::size_t> TriggerSet::match(const kf_ctl& record) const {
   std::vector<std::size_t> fired;
   std::array<std::uint64_t, 6> args;
@@ -127,8 +133,9 @@ std::vector<InflightScan::Hit> InflightScan::scan(std::span<const kf_open_call> 
     if (std::ranges::any_of(old_enough, is_new)) {
       auto completed = open;
       if (!complete(completed)) continue;
-      for (const std::size_t trigger : triggers_.match(completed, now_ns))
-        if (is_new(trigger)) hits.push_back({trigger, completed});
+      auto fired = triggers_.match(completed, now_ns);
+      std::erase_if(fired, [&](std::size_t trigger) { return !is_new(trigger); });
+      if (!fired.empty()) hits.push_back({std::move(fired), completed});
     }
     judged.insert_or_assign(call, std::move(old_enough));
   }

@@ -28,6 +28,7 @@ class TriggerSet {
 
   std::size_t size() const noexcept { return triggers_.size(); }
   const std::string& text(std::size_t trigger) const { return triggers_[trigger].text; }  // as given
+  std::vector<std::string> texts(std::span<const std::size_t> triggers) const;
   const TriggerRule& rule(std::size_t trigger) const { return triggers_[trigger].rule; }
   // Durations are needed, so the target's syscalls must be traced.
   bool need_syscalls() const noexcept { return !triggers_.empty(); }
@@ -63,7 +64,7 @@ class TriggerSet {
 class InflightScan {
  public:
   struct Hit {
-    std::size_t trigger;
+    std::vector<std::size_t> triggers;
     kf_open_call call;
   };
   // Completes a call (arguments, names); false when it has returned meanwhile.

@@ -273,13 +273,6 @@ TEST(ExplainStates, CpuTimeIsSplitByCalls) {
   EXPECT_EQ(e.leaves[2].category, Category::kCpuUser);
 }
 
-DumpMeta all_calls() {
-  DumpMeta meta;
-  meta.config.syscalls = "all";
-  meta.config.everyone = true;
-  return meta;
-}
-
 // The read's return is missing: from its last wait on it may have been in it, or not, until the next call.
 TEST(ExplainStates, CallWhoseReturnIsLost_EndsWhereItWasLastSeen) {
   TraceBuilder t;

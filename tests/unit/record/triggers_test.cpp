@@ -135,7 +135,7 @@ TEST(InflightScan, FiresOncePerCall) {
   EXPECT_TRUE(scan.scan(calls, 12 * kSecond - 1, kNothingToAdd).empty());
   const auto hits = scan.scan(calls, 12 * kSecond, kNothingToAdd);
   ASSERT_EQ(hits.size(), 1u);
-  EXPECT_EQ(hits[0].trigger, 1u);
+  EXPECT_THAT(hits[0].triggers, testing::ElementsAre(1u));
   EXPECT_EQ(hits[0].call.tid, 5u);
   EXPECT_TRUE(scan.scan(calls, 13 * kSecond, kNothingToAdd).empty());
   const std::vector next = {in_flight("fsync", 5, 13 * kSecond)};
@@ -148,11 +148,11 @@ TEST(InflightScan, EachTriggerHasItsTurn) {
   const std::vector calls = {in_flight("fsync", 5, 1)};
   const auto first = scan.scan(calls, 2 * kSecond, kNothingToAdd);
   ASSERT_EQ(first.size(), 1u);
-  EXPECT_EQ(first[0].trigger, 0u);
+  EXPECT_THAT(first[0].triggers, testing::ElementsAre(0u));
   EXPECT_TRUE(scan.scan(calls, 59 * kSecond, kNothingToAdd).empty());
   const auto second = scan.scan(calls, 61 * kSecond, kNothingToAdd);
   ASSERT_EQ(second.size(), 1u);
-  EXPECT_EQ(second[0].trigger, 1u);
+  EXPECT_THAT(second[0].triggers, testing::ElementsAre(1u));
   EXPECT_TRUE(scan.scan(calls, 99 * kSecond, kNothingToAdd).empty());
 }
 
@@ -216,15 +216,15 @@ TEST(TriggerSet, ScansAQuarterOfTheShortestBound) {
 
 TEST(TriggerPolicy, FiringsBeforeTheWritingBelongToThePendingDump) {
   TriggerPolicy policy({.cooldown = 30s});
-  EXPECT_EQ(policy.fire(1 * kSecond, "a"), Verdict::kDump);
-  EXPECT_EQ(policy.fire(1 * kSecond + 1, "a"), Verdict::kMerged);
-  EXPECT_EQ(policy.fire(1 * kSecond + 2, "b"), Verdict::kMerged);
+  EXPECT_EQ(policy.fire(1 * kSecond, {"a"}), Verdict::kDump);
+  EXPECT_EQ(policy.fire(1 * kSecond + 1, {"a"}), Verdict::kMerged);
+  EXPECT_EQ(policy.fire(1 * kSecond + 2, {"b"}), Verdict::kMerged);
   policy.fire_more(5);
   EXPECT_EQ(policy.begin_writing(), 7u);
-  EXPECT_EQ(policy.fire(2 * kSecond, "a"), Verdict::kCooldown);
-  policy.finish(3 * kSecond, "a", true);
-  EXPECT_EQ(policy.fire(33 * kSecond - 1, "a"), Verdict::kCooldown);
-  EXPECT_EQ(policy.fire(33 * kSecond, "a"), Verdict::kDump);
+  EXPECT_EQ(policy.fire(2 * kSecond, {"a"}), Verdict::kCooldown);
+  policy.finish(3 * kSecond, {"a"}, true);
+  EXPECT_EQ(policy.fire(33 * kSecond - 1, {"a"}), Verdict::kCooldown);
+  EXPECT_EQ(policy.fire(33 * kSecond, {"a"}), Verdict::kDump);
   EXPECT_EQ(policy.begin_writing(), 0u);
   const auto& counts = policy.counts();
   EXPECT_EQ(counts.fired, 11u);
@@ -236,57 +236,69 @@ TEST(TriggerPolicy, FiringsBeforeTheWritingBelongToThePendingDump) {
 // A trigger that fires all the time must not keep the dumps of another from being written.
 TEST(TriggerPolicy, CooldownIsThatOfOneTrigger) {
   TriggerPolicy policy({.cooldown = 30s});
-  EXPECT_EQ(policy.fire(1, "often"), Verdict::kDump);
+  EXPECT_EQ(policy.fire(1, {"often"}), Verdict::kDump);
   policy.begin_writing();
-  EXPECT_EQ(policy.fire(2, "often"), Verdict::kCooldown);
-  EXPECT_EQ(policy.fire(2, "rarely"), Verdict::kDump);  // while the other one's is written
-  policy.finish(3, "often", true);
-  EXPECT_EQ(policy.fire(4, "often"), Verdict::kMerged);
+  EXPECT_EQ(policy.fire(2, {"often"}), Verdict::kCooldown);
+  EXPECT_EQ(policy.fire(2, {"rarely"}), Verdict::kDump);  // while the other one's is written
+  policy.finish(3, {"often"}, true);
+  EXPECT_EQ(policy.fire(4, {"often"}), Verdict::kMerged);
   EXPECT_EQ(policy.begin_writing(), 1u);
-  policy.finish(10 * kSecond, "rarely", true);
-  EXPECT_EQ(policy.fire(31 * kSecond, "rarely"), Verdict::kCooldown);
-  EXPECT_EQ(policy.fire(31 * kSecond, "often"), Verdict::kDump);
+  policy.finish(10 * kSecond, {"rarely"}, true);
+  EXPECT_EQ(policy.fire(31 * kSecond, {"rarely"}), Verdict::kCooldown);
+  EXPECT_EQ(policy.fire(31 * kSecond, {"often"}), Verdict::kDump);
+}
+
+TEST(TriggerPolicy, ACallThatMeetsSeveralTriggersIsOneFiringAndItsDumpIsTheirs) {
+  TriggerPolicy policy({.cooldown = 30s});
+  EXPECT_EQ(policy.fire(1, {"often"}), Verdict::kDump);
+  policy.begin_writing();
+  policy.finish(2, {"often"}, true);
+  EXPECT_EQ(policy.fire(3, {"often", "rarely"}), Verdict::kDump);
+  EXPECT_EQ(policy.begin_writing(), 0u);
+  policy.finish(4, {"often", "rarely"}, true);
+  EXPECT_EQ(policy.fire(5, {"rarely"}), Verdict::kCooldown);
+  EXPECT_EQ(policy.counts().fired, 3u);
 }
 
 TEST(TriggerPolicy, FiringsTheKernelMergedGetWhatTheOneBeforeThemGot) {
   TriggerPolicy policy({.cooldown = 30s});
-  EXPECT_EQ(policy.fire(1, "a"), Verdict::kDump);
+  EXPECT_EQ(policy.fire(1, {"a"}), Verdict::kDump);
   policy.fire_more(3);
   EXPECT_EQ(policy.begin_writing(), 3u);
   policy.fire_more(4);  // too late to be told with it
-  policy.finish(2, "a", true);
+  policy.finish(2, {"a"}, true);
   policy.fire_more(5);
   EXPECT_EQ(policy.counts().fired, 13u);
   EXPECT_EQ(policy.counts().merged, 3u);
   EXPECT_EQ(policy.counts().suppressed, 9u);
-  EXPECT_EQ(policy.fire(60 * kSecond, "a"), Verdict::kDump);
+  EXPECT_EQ(policy.fire(60 * kSecond, {"a"}), Verdict::kDump);
   EXPECT_EQ(policy.begin_writing(), 0u);
 }
 
 TEST(TriggerPolicy, NothingStartsADumpOnceItIsClosed) {
   TriggerPolicy policy({});
-  EXPECT_EQ(policy.fire(1, "a"), Verdict::kDump);
+  EXPECT_EQ(policy.fire(1, {"a"}), Verdict::kDump);
   policy.close();
-  EXPECT_EQ(policy.fire(2, "a"), Verdict::kMerged);
+  EXPECT_EQ(policy.fire(2, {"a"}), Verdict::kMerged);
   EXPECT_EQ(policy.begin_writing(), 1u);
-  policy.finish(3, "a", true);
-  EXPECT_EQ(policy.fire(4, "a"), Verdict::kEnough);
+  policy.finish(3, {"a"}, true);
+  EXPECT_EQ(policy.fire(4, {"a"}), Verdict::kEnough);
   EXPECT_FALSE(policy.exhausted());
 }
 
 TEST(TriggerPolicy, StopsAfterMaxDumpsButFailuresDoNotCount) {
   TriggerPolicy policy({.cooldown = 1s, .max_dumps = 1});
-  EXPECT_EQ(policy.fire(0, "a"), Verdict::kDump);
+  EXPECT_EQ(policy.fire(0, {"a"}), Verdict::kDump);
   policy.begin_writing();
-  policy.finish(0, "a", false);
+  policy.finish(0, {"a"}, false);
   EXPECT_FALSE(policy.exhausted());
-  EXPECT_EQ(policy.fire(kSecond - 1, "a"), Verdict::kCooldown);
-  EXPECT_EQ(policy.fire(kSecond, "a"), Verdict::kDump);
+  EXPECT_EQ(policy.fire(kSecond - 1, {"a"}), Verdict::kCooldown);
+  EXPECT_EQ(policy.fire(kSecond, {"a"}), Verdict::kDump);
   policy.begin_writing();
-  EXPECT_EQ(policy.fire(kSecond, "b"), Verdict::kEnough);  // the one that is written is the last
-  policy.finish(kSecond, "a", true);
+  EXPECT_EQ(policy.fire(kSecond, {"b"}), Verdict::kEnough);  // the one that is written is the last
+  policy.finish(kSecond, {"a"}, true);
   EXPECT_TRUE(policy.exhausted());
-  EXPECT_EQ(policy.fire(100 * kSecond, "a"), Verdict::kEnough);
+  EXPECT_EQ(policy.fire(100 * kSecond, {"a"}), Verdict::kEnough);
   EXPECT_EQ(policy.counts().failures, 1u);
 }
 
