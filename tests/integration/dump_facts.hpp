@@ -11,6 +11,7 @@
 #include "dump/syscalls.hpp"
 #include "integration/harness.hpp"
 #include "kflight/dump.hpp"
+#include "model/trace.hpp"
 
 namespace kflight::test {
 
@@ -46,6 +47,22 @@ std::uint64_t count(const Dump& dump, Interval interval, Test passes) {
     if (e != nullptr && interval.holds(e->ts_ns) && passes(*e)) ++found;
   }
   return found;
+}
+
+// How long at least one CPU was not seen in the interval, by the recorder's own losses or because it ran a thread that the
+// system hides from any recorder.
+inline std::uint64_t blind_ns(const std::string& path, Interval interval) {
+  const model::Trace trace(open_dump(path));
+  return trace.timeline().losses().blind_ns(interval.t0, interval.t1);
+}
+
+// A run whose single events count is made again, up to twice, when the recorder was blind meanwhile. `record` makes it,
+// `is_blind` judges it.
+template <class Record, class IsBlind>
+auto seeing_all(Record record, IsBlind is_blind) {
+  auto run = record();
+  for (int again = 0; again < 2 && is_blind(run); ++again) run = record();
+  return run;
 }
 
 inline std::uint64_t lost_events(const Dump& dump) {

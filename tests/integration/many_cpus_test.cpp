@@ -3,6 +3,7 @@
 // many_cpus_test.cpp - the real loader and consumer on this machine, told that it might have 8192 CPUs: as many rings as
 // that takes, all of them emptied, nothing lost, everything released.
 #include <gmock/gmock.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <set>
@@ -35,7 +36,7 @@ Result<record::Loader> load(std::uint64_t ring_bytes, std::uint32_t cpus) {
 }
 
 TEST_F(ManyCpus, RingsOfAllAreMadeAndEmptied) {
-  Workload workload = start_workload("counts");
+  Workload workload = start_workload("counts", {"--round-trips", "200", "--forks", "4"});  // the one ring in use is small
   auto loader = load(64 << 10, kCpus);
   ASSERT_TRUE(loader) << loader.error().what;
   EXPECT_EQ(loader->data_rings().size(), kCpus / 16);
@@ -60,6 +61,12 @@ TEST_F(ManyCpus, RingsOfAllAreMadeAndEmptied) {
   ASSERT_TRUE(started) << started.error().what;
   workload.go();
   workload.report();
+  for (const std::uint32_t cpu : record::online_cpus()) {  // this thread comes to each
+    cpu_set_t only;
+    CPU_ZERO(&only);
+    CPU_SET(cpu, &only);
+    ASSERT_EQ(sched_setaffinity(0, sizeof only, &only), 0);
+  }
   ASSERT_TRUE(loader->flush());
   consumer.drain();
   loader->detach();

@@ -180,7 +180,12 @@ Found look_for(const Planted& planted, const model::Trace& trace, const Explanat
     } else if (planted.leaf.starts_with("disk") && timeline.thread(leaf.thread).tid != planted.subject) {
       found.helpers_ns += leaf.length_ns();
     } else {
-      found.other_ns += overlap_ns(leaf, planted.from_ns, planted.to_ns);
+      const std::uint64_t overlap = overlap_ns(leaf, planted.from_ns, planted.to_ns);
+      found.other_ns += overlap;
+      if (leaf.quality == analyze::Quality::kInferred) {
+        found.other_inferred_ns += overlap;
+        found.guessed_ns += leaf.length_ns();
+      }
     }
   }
   found.leaves = list_lines(trace, explanation);

@@ -59,6 +59,8 @@ struct Found {
   std::uint64_t unknown_ns = 0;
   std::uint64_t helpers_ns = 0;  // of a disk: the file system's own threads ran or waited for a CPU
   std::uint64_t other_ns = 0;    // neither of them, between Planted::from_ns and to_ns
+  std::uint64_t other_inferred_ns = 0;  // what of it is marked as such
+  std::uint64_t guessed_ns = 0;         // neither of them and marked as inferred, at any time
   std::string leaves;            // all of it, for people
 };
 

@@ -74,9 +74,12 @@ class Privileges : public RecordTest {
     }
     return names;
   }
+  // Others may be written before it.
   std::string dump_by_signal(Recorder& recorder) {
     recorder.child().signal(SIGUSR1);
-    return recorder.wait_for_dump();
+    std::string path = recorder.wait_for_dump();
+    while (open_dump(path).meta().cause.kind != "signal") path = recorder.wait_for_dump();
+    return path;
   }
   // "CapEff:\t0000" of every thread, one per line.
   static std::vector<std::string> of_threads(pid_t pid, const std::string& key) {

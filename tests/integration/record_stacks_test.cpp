@@ -27,6 +27,36 @@ std::size_t place_of(const std::vector<std::string>& names, const std::string& n
 
 class Stacks : public RecordTest {
  protected:
+  struct Run {
+    std::uint32_t pid = 0;
+    Json report;
+    std::string path;
+    Interval interval() const { return {report["t0"], report["t1"]}; }
+  };
+  // The program that is about stacks, recorded with these arguments; with `gone`, dumped when it has ended.
+  Run record(const Words& more, bool gone) {
+    return seeing_all([&] { return record_once(more, gone); },
+                      [](const Run& run) { return blind_ns(run.path, run.interval()) != 0; });
+  }
+  // `kflight record` of a command, which dumps once; blind in its slow call or not.
+  std::string record_command(Words words) {
+    return seeing_all(
+        [&] {
+          std::filesystem::remove_all(temp() / "command");
+          std::filesystem::create_directory(temp() / "command");
+          Words all{"record", "-o", temp() / "command", "--name", "command" + std::to_string(getpid())};
+          all.insert(all.end(), words.begin(), words.end());
+          const Output ran = kflight(all);
+          EXPECT_EQ(ran.status, 0) << ran.err;
+          for (const std::string& file : files_in(temp() / "command"))
+            if (file.ends_with(".kfr")) return (temp() / "command") + "/" + file;
+          throw std::runtime_error("no dump of the command");
+        },
+        [](const std::string& path) {
+          const Cause cause = open_dump(path).meta().cause;
+          return blind_ns(path, {cause.enter_ns, cause.exit_ns}) != 0;
+        });
+  }
   // Every stack of this thread in the dump, by role.
   static std::vector<StackEvent> stacks_of(const Dump& dump, std::uint32_t tid, std::uint8_t role) {
     std::vector<StackEvent> out;
@@ -57,22 +87,32 @@ class Stacks : public RecordTest {
     ADD_FAILURE() << "thread " << tid << " has no stack at its wait from " << begin_ns;
     return {};
   }
+
+ private:
+  Run record_once(const Words& more, bool gone) {
+    Workload workload = start_workload("stacks");
+    Run run{.pid = static_cast<std::uint32_t>(workload.pid())};
+    Words words{"--pid", std::to_string(run.pid), "--wait"};
+    words.insert(words.end(), more.begin(), more.end());
+    Recorder recorder = start_recorder(words);
+    workload.go();
+    run.report = workload.report();
+    if (gone) {
+      EXPECT_EQ(workload.end(), 0);
+      workload.child().wait();
+    }
+    run.path = dump_path(recorder);
+    EXPECT_EQ(recorder.stop(), 0);
+    return run;
+  }
 };
 
 TEST_F(Stacks, NameTheFunctionsOfProgramAndKernel_AlsoWhenTheProgramIsGone) {
-  Workload workload = start_workload("stacks");
-  const auto pid = static_cast<std::uint32_t>(workload.pid());
-  Recorder recorder = start_recorder({"--pid", std::to_string(pid), "--wait"});
-  workload.go();
-  const Json report = workload.report();
-  EXPECT_EQ(workload.end(), 0);
-  workload.child().wait();  // gone: only what was noted while it lived can help
-  const std::string path = dump_path(recorder);
-  EXPECT_EQ(recorder.stop(), 0);
-
+  const Run run = record({}, true);  // gone: only what was noted while it lived can help
+  const auto& [pid, report, path] = run;
   const Dump dump = open_dump(path);
   model::Symbolizer symbols(dump);
-  const Interval interval{report["t0"], report["t1"]};
+  const Interval interval = run.interval();
   const std::uint32_t holder = report["tids"]["holder"];
   const auto asked = names_of_longest_wait(dump, symbols, pid, interval, false);
   EXPECT_THAT(asked, Contains("store::Cache::get"));
@@ -94,15 +134,11 @@ TEST_F(Stacks, NameTheFunctionsOfProgramAndKernel_AlsoWhenTheProgramIsGone) {
 
 // Timed calls: stacks are told when the wait was long, by the same names; the many short waits leave none.
 TEST_F(Stacks, OfTimedCalls_AreTakenOfLongWaitsOnly) {
-  Workload workload = start_workload("stacks");
-  const auto pid = static_cast<std::uint32_t>(workload.pid());
-  Recorder recorder = start_recorder({"--pid", std::to_string(pid), "--wait", "--syscalls", "slow", "--stack-wait", "50ms"});
-  workload.go();
-  const Json report = workload.report();
-  const std::string path = dump_path(recorder);
+  const Run run = record({"--syscalls", "slow", "--stack-wait", "50ms"}, false);
+  const auto& [pid, report, path] = run;
   const Dump dump = open_dump(path);
   model::Symbolizer symbols(dump);
-  const Interval interval{report["t0"], report["t1"]};
+  const Interval interval = run.interval();
   const std::uint32_t holder = report["tids"]["holder"];
   EXPECT_THAT(names_of_longest_wait(dump, symbols, pid, interval, false), Contains("store::Cache::get"));
   EXPECT_THAT(names_of_longest_wait(dump, symbols, pid, interval, true), Contains(HasSubstr("futex")));
@@ -135,14 +171,8 @@ TEST_F(Stacks, OfAWaitThatGoesOn) {
 
 // The shell has waited in a call of its own before, and is replaced in an exec that need not wait.
 TEST_F(Stacks, OfTheFirstWaitAfterAnExec) {
-  const Output ran =
-      kflight({"record", "-o", temp().path(), "--name", "exec" + std::to_string(getpid()), "--stack-wait", "100ms",
-               "--trigger", "syscall:clock_nanosleep>300ms", "--post", "0s", "--", "sh", "-c", "sleep 0.1; exec sleep 0.4"});
-  EXPECT_EQ(ran.status, 0) << ran.err;
-  const auto files = files_in(temp().path());
-  const auto dump_file = std::ranges::find_if(files, [](const std::string& f) { return f.ends_with(".kfr"); });
-  ASSERT_NE(dump_file, files.end());
-  const Dump dump = open_dump(temp() / *dump_file);
+  const Dump dump = open_dump(record_command({"--stack-wait", "100ms", "--trigger", "syscall:clock_nanosleep>300ms",
+                                              "--post", "0s", "--", "sh", "-c", "sleep 0.1; exec sleep 0.4"}));
   const Cause& cause = dump.meta().cause;
   const auto told = stacks_of(dump, cause.tid, KF_STACK_WAITED);
   EXPECT_TRUE(std::ranges::any_of(told, [&](const StackEvent& e) {
@@ -254,14 +284,8 @@ TEST_F(Stacks, WithoutRoomAreCounted) {
 // A command is followed through its exec, and is gone before anybody asks. Its only long wait ends some milliseconds before
 // it does: told at the wait's end, its mappings might be gone before the recorder comes to read them.
 TEST_F(Stacks, OfACommand) {
-  const Output ran = kflight({"record", "-o", temp().path(), "--name", "stacks" + std::to_string(getpid()), "--trigger",
-                              "syscall:clock_nanosleep>50ms", "--post", "0s", "--stack-wait", "0s", "--",
-                              workload_path("stacks")});
-  EXPECT_EQ(ran.status, 0) << ran.err;
-  const auto files = files_in(temp().path());
-  const auto dump_file = std::ranges::find_if(files, [](const std::string& f) { return f.ends_with(".kfr"); });
-  ASSERT_NE(dump_file, files.end());
-  const Dump dump = open_dump(temp() / *dump_file);
+  const Dump dump = open_dump(record_command(
+      {"--trigger", "syscall:clock_nanosleep>50ms", "--post", "0s", "--stack-wait", "0s", "--", workload_path("stacks")}));
   model::Symbolizer symbols(dump);
   const auto where = names_of_longest_wait(dump, symbols, dump.meta().cause.tid, {}, false);
   EXPECT_THAT(where, Contains("store::Cache::fetch_rows"));

@@ -2,6 +2,7 @@
 //
 // Whose recording it is: a command from its first instruction, its children, processes by name that come later,
 // everybody; and what is said about targets that end, are gone, or are none.
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -211,6 +212,8 @@ TEST_F(Targets, TwoRecorders_NeedTwoNames) {
 }
 
 TEST_F(Targets, WhoWaitsToBeReaped_IsNoTarget) {
+  const std::string name = "reaper" + std::to_string(getpid());
+  ASSERT_EQ(prctl(PR_SET_NAME, name.c_str()), 0);
   const pid_t zombie = fork();
   if (zombie == 0) _exit(0);
   siginfo_t ended{};
@@ -219,7 +222,7 @@ TEST_F(Targets, WhoWaitsToBeReaped_IsNoTarget) {
   EXPECT_EQ(by_number.status, 1);
   EXPECT_THAT(by_number.err, HasSubstr("has ended; its parent has not asked for its exit status yet"));
   const Output by_name = kflight({"record", "-o", temp().path(), "--name", "zombies" + std::to_string(getpid()), "--comm",
-                                  "integration", "--no-follow", "--duration", "1ms"});
+                                  name, "--no-follow", "--duration", "1ms"});
   EXPECT_THAT(by_name.err, HasSubstr("recording 1 process;")) << "this one alone";
   EXPECT_EQ(waitpid(zombie, nullptr, 0), zombie);
 }

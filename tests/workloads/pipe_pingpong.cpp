@@ -32,6 +32,7 @@ int main(int argc, char** argv) {
     }
   });
 
+  const std::uint64_t stolen_before = stolen_ns();
   run.begin();
   for (std::uint64_t i = 0; i < rounds; ++i) {
     say_go(request.second);
@@ -45,7 +46,7 @@ int main(int argc, char** argv) {
   run.did("rounds", rounds);
   run.did("server_cpu_ns", server_cpu_ns);
   if (run.clean())
-    run.did("unavoidable_ns", server_cpu_ns);  // a hundred system calls, on a machine of any speed
+    run.did("unavoidable_ns", server_cpu_ns + stolen_ns() - stolen_before);  // a hundred system calls, at any speed
   else
     run.measured({server_cpu_ns, server_cpu_ns + left_out_ns, 0, 0});
   run.expect({.leaf = "cpu:user", .chain = {"main", "server"}, .min_percent = 90, .detector = {}});

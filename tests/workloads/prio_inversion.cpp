@@ -43,7 +43,7 @@ bool set_realtime(int priority) {
 int main(int argc, char** argv) {
   Run run(argc, argv, "prio_inversion", "a lock's holder is kept off its CPU",
           {{"hog", "300", "ms the middle thread runs"},
-           {"hold", "20", "ms of CPU the holder needs"},
+           {"hold", "50", "ms of CPU the holder needs"},
            {"pi", "0", "1: a PI futex and real-time priorities"}});
   const auto hog_ns = static_cast<std::uint64_t>(run.milliseconds("hog").count());
   const nanoseconds hold = run.milliseconds("hold");

@@ -27,20 +27,22 @@ int main(int argc, char** argv) {
   const auto sender = static_cast<pid_t>(check(fork(), "fork"));
   if (sender == 0) {
     set_name("sender");
-    const std::uint64_t now = now_ns();
-    check(write(begun.second, &now, sizeof(now)), "telling the time");
+    std::uint64_t told[2] = {now_ns(), 0};
     sleep_for(after);
+    told[1] = delay_ns();
+    check(write(begun.second, told, sizeof(told)), "telling the time");
     _exit(kill(receiver, SIGUSR2) == 0 ? 0 : 1);
   }
   sigsuspend(&open);
   run.end();
   check(waitpid(sender, nullptr, 0), "waitpid");
 
-  std::uint64_t asleep_since = 0;
-  check(read(begun.first, &asleep_since, sizeof(asleep_since)), "being told the time");
+  std::uint64_t told[2] = {0, 0};
+  check(read(begun.first, told, sizeof(told)), "being told the time");
+  const auto [asleep_since, sender_delayed] = told;
   const auto asked = static_cast<std::uint64_t>(after.count());
   if (!run.clean()) run.measured({asked, 0, asleep_since, asleep_since + asked});
-  run.role("sender", sender);
+  run.role("sender", sender, sender_delayed);
   run.did("signals", 1);
   run.expect({.leaf = "timer", .chain = {"main", "sender"}, .min_percent = 90, .detector = {}});
   return run.finish();

@@ -115,9 +115,10 @@ pid_t Run::tid_of(const std::string& name) {
   std::abort();
 }
 
-void Run::role(const std::string& role, pid_t tid) {
+void Run::role(const std::string& role, pid_t tid, std::uint64_t delayed_ns) {
   const std::lock_guard lock(mutex_);
   roles_.emplace_back(role, tid);
+  delayed_ns_[role] = delayed_ns;
 }
 
 void Run::begin() {

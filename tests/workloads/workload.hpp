@@ -110,7 +110,8 @@ class Run {
   // Starts a thread that carries its role as its name; returns when it has begun and its tid is known.
   std::thread spawn(const std::string& role, std::function<void()> body);
   pid_t tid_of(const std::string& role);
-  void role(const std::string& role, pid_t tid);  // of threads and processes started otherwise
+  // Of threads and processes started otherwise, and how long they were runnable without a CPU.
+  void role(const std::string& role, pid_t tid, std::uint64_t delayed_ns = 0);
 
   // The interval to explain, and whose it is (default: the calling thread of begin()).
   void begin();
