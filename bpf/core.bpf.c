@@ -46,12 +46,13 @@ static __always_inline u32 put_open_call(struct batch *b, u64 now, u64 *out) {
   return n;
 }
 
-/* Run through BPF_PROG_RUN on each CPU. Returns 1 when it interrupted the owner of the batch: try again. */
+/* Run through BPF_PROG_RUN on each CPU. Not 0 (KF_FLUSH_*): try again. */
 SEC("raw_tp")
 int kf_flush(void *ctx) {
   struct batch *b = this_batch();
   if (!b) return 0;
-  if (b->busy) return 1;
+  int result = 0;
+  if (b->busy) return KF_FLUSH_BUSY;
   b->busy = 1;
   barrier();
   if (b->n) {
@@ -68,11 +69,18 @@ int kf_flush(void *ctx) {
         b->events_total++;
       }
     }
-    kf_send(b, KF_CHUNK_FLUSHED);
+    u32 n = b->n, events = b->events, hits = b->hits, seq = b->seq;
+    if (kf_send(b, KF_CHUNK_FLUSHED)) {
+      b->n = n;
+      b->events = events;
+      b->hits = hits;
+      b->seq = seq;
+      result = KF_FLUSH_NO_ROOM;
+    }
   }
   barrier();
   b->busy = 0;
-  return 0;
+  return result;
 }
 
 /* Where the user registers of a task lie on its stack; the same for every task. */

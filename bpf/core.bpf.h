@@ -207,9 +207,10 @@ static __always_inline struct batch *this_batch(void) {
   return bpf_map_lookup_elem(&batches, &zero);
 }
 
-/* Hands the batch over and starts the next one. Caller has set busy. A full ring loses the chunk; the gap in seq and the
- * jump of events_before say so to the reader, with the times around it. */
-static __noinline void kf_send(struct batch *b, u32 flags) {
+/* Hands the batch over and starts the next one. Caller has set busy. A full ring loses the chunk, and the answer is not 0;
+ * the gap in seq and the jump of events_before say so to the reader, with the times around it. */
+static __noinline int kf_send(struct batch *b, u32 flags) {
+  long error = 0;
   u32 lane = bpf_get_smp_processor_id();
   u32 group = config.n_rings > 1 ? lane / (config.cpus_per_ring ? config.cpus_per_ring : 1) : 0;
   u32 n = b->n;
@@ -227,13 +228,14 @@ static __noinline void kf_send(struct batch *b, u32 flags) {
   void *ring = bpf_map_lookup_elem(&rings, &group);
   if (ring) {
     u64 wake = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) >= config.wake_bytes ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
-    bpf_ringbuf_output(ring, &b->head, sizeof(struct kf_chunk) + (u64)n * 8, wake);
+    error = bpf_ringbuf_output(ring, &b->head, sizeof(struct kf_chunk) + (u64)n * 8, wake);
   }
   b->seq++;
   b->n = 0;
   b->events = 0;
   b->hits = 0;
   b->wake_tid = 0;
+  return error != 0;
 }
 
 static __always_inline struct cause_register *this_causes(void) {

@@ -58,6 +58,10 @@ typedef long long kf_s64;
 #define KF_CHUNK_NESTED 1u        /* one event of an interrupt that found this CPU's batch in use; it travels alone */
 #define KF_CHUNK_FLUSHED 2u       /* sent before it was full: a dump asked, or it had grown old */
 
+/* What the flush program answers when it could not hand over its CPU's batch, and has kept all of it. */
+#define KF_FLUSH_BUSY 1           /* it interrupted the batch's owner */
+#define KF_FLUSH_NO_ROOM 2        /* the ring is full */
+
 /* One lane is one CPU. Within a lane, chunks without KF_CHUNK_NESTED are numbered by seq without a gap; a gap is a
  * loss, it lies between the previous chunk's last_ns and this chunk's base_ns, and the difference of events_before
  * says of how many events. Nested chunks are numbered by nested_before in the same way.

@@ -33,7 +33,12 @@ class DumpSurvey::ThreadSurvey {
     std::uint16_t cpu;
     std::uint64_t from_ns, to_ns;
   };
+  struct Begin {
+    std::uint16_t cpu;
+    std::uint64_t first_ns;
+  };
   std::vector<BrokenStay> broken;
+  std::vector<Begin> begins;  // of CPUs of which nothing is known from before
   std::unordered_set<std::uint32_t> visible;  // of those that come: who also leaves, or was born while recorded
 
   explicit ThreadSurvey(std::span<const kf_base_lane> lanes) {
@@ -42,6 +47,7 @@ class DumpSurvey::ThreadSurvey {
   }
   void happened(const EventHead& by) {
     Stay& stay = stay_on(by.cpu);
+    if (!stay.known && stay.since_ns == 0) begins.push_back({by.cpu, stay.since_ns = by.ts_ns});
     stay.acted |= by.tid == stay.tid;
   }
   void switched(const SwitchEvent& e) {
@@ -61,7 +67,7 @@ class DumpSurvey::ThreadSurvey {
  private:
   struct Stay {
     std::uint32_t tid = 0;
-    std::uint64_t since_ns = 0;
+    std::uint64_t since_ns = 0;  // while it is not known: of the CPU's first event
     bool known = false;
     bool acted = false;  // an event names who came
   };
@@ -131,7 +137,9 @@ void DumpSurvey::survey_events(const dump::ChunkRef& chunk, ThreadSurvey& thread
       renamed.insert({exec->old_tid, exec->new_tid});
     else if (const auto* fork = std::get_if<ForkEvent>(&event)) {
       threads.visible.insert(fork->child_tid);
-      if (covered.contains(fork->parent_tid)) covered.insert(fork->child_tid);
+      const bool stays_covered = covered.contains(fork->parent_tid) && (fork->is_thread || dump.meta().config.follow);
+      if (stays_covered) covered.insert(fork->child_tid);
+      else covered.erase(fork->child_tid);  // another one had this id
     }
   }
   events += cursor.decoded();
@@ -161,6 +169,8 @@ void DumpSurvey::find_hidden_threads(const ThreadSurvey& threads) {
     losses.add(stay.cpu, stay.from_ns, stay.to_ns);
     ++hidden_stays;
   }
+  if (hidden_stays == 0) return;
+  for (const ThreadSurvey::Begin& begin : threads.begins) losses.add(begin.cpu, 0, begin.first_ns);  // one may have been there
 }
 
 void DumpSurvey::note_losses() {

@@ -26,7 +26,7 @@ constexpr std::uint64_t kAwayNs = 1'000'000;
 
 struct Lived {
   std::uint64_t run_ns = 0;
-  std::uint64_t queued_ns = 0;  // from the enqueue on, not from the waking
+  std::uint64_t queued_ns = 0;  // from the enqueue on, not from the waking; without a CPU quota it counts, too
   std::uint64_t turns = 0;      // on a CPU
 };
 
@@ -42,6 +42,8 @@ Lived lived_until(const Timeline& timeline, ThreadId id, std::uint64_t until_ns)
       auto queues = timeline.queues(thread.intervals[piece.index], piece.begin_ns, piece.end_ns);
       for (model::QueuePiece queue; queues.next(queue);)
         if (!queue.on_its_way) lived.queued_ns += queue.end_ns - queue.begin_ns;
+    } else if (piece.state == State::kThrottled) {
+      lived.queued_ns += piece.length_ns();
     }
   }
   return lived;

@@ -178,17 +178,18 @@ void Consumer::run() {
 
 // libbpf stops at a record that another CPU is still writing, and ours may lie behind it: go on until what was in the
 // rings when we began has been read. A writer is at work for about a microsecond.
-void Consumer::consume_to_producers() {
+bool Consumer::consume_to_producers() {
   std::vector<std::uint64_t> targets;
   for (const RingPositions& ring : positions_) targets.push_back(ring.produced());
   for (int tries = 0; tries < kDrainTries; ++tries) {
     consume_all();
     bool done = true;
     for (std::size_t i = 0; i < positions_.size(); ++i) done &= positions_[i].consumed() >= targets[i];
-    if (done) return;
+    if (done) return true;
     sched_yield();
   }
-  log_warn("a BPF ring buffer could not be emptied: a record in it stayed unfinished; the dump may lack its newest events");
+  log_warn("a BPF ring buffer could not be emptied: a record in it stayed unfinished; the dump lacks what is behind it");
+  return false;
 }
 
 void Consumer::finish_drains() {
@@ -200,18 +201,20 @@ void Consumer::finish_drains() {
     if (drains_wanted_ == drains_done_) return;
     wanted = drains_wanted_;
   }
-  consume_to_producers();
+  const bool all = consume_to_producers();
   MutexLock lock(mutex_);
+  drained_all_ = all;
   drains_done_ = wanted;
   drained_.notify_all();
 }
 
-void Consumer::drain() {
+bool Consumer::drain() {
   MutexLock lock(mutex_);
-  if (!thread_.joinable()) return;
+  if (!thread_.joinable()) return true;
   const std::uint64_t mine = ++drains_wanted_;
   eventfd_write(wake_.get(), 1);
   while (drains_done_ < mine) drained_.wait(mutex_);
+  return drained_all_;
 }
 
 std::uint64_t Consumer::cpu_ns() const noexcept {

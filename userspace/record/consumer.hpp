@@ -48,8 +48,9 @@ class Consumer {
   Result<> start(const Rings& rings);
   void stop() noexcept;
 
-  // Returns when all that was in the rings at the call has been handed to the handlers. Any thread but the consumer's.
-  void drain() KF_EXCLUDES(mutex_);
+  // Returns when all that was in the rings at the call has been handed to the handlers. False: a record in one of them stayed
+  // unfinished, and what lies behind it in the ring. Any thread but the consumer's.
+  bool drain() KF_EXCLUDES(mutex_);
 
   std::uint64_t polls() const noexcept { return polls_.load(std::memory_order_relaxed); }
   // CPU time of the thread so far, ns.
@@ -77,7 +78,7 @@ class Consumer {
   void begin();
   void run();
   void consume_all();
-  void consume_to_producers();
+  bool consume_to_producers();
   void finish_drains() KF_EXCLUDES(mutex_);
   std::chrono::nanoseconds next_poll(std::uint64_t bytes, std::chrono::nanoseconds since) const;
 
@@ -95,6 +96,7 @@ class Consumer {
   CondVar drained_;
   std::uint64_t drains_wanted_ KF_GUARDED_BY(mutex_) = 0;
   std::uint64_t drains_done_ KF_GUARDED_BY(mutex_) = 0;
+  bool drained_all_ KF_GUARDED_BY(mutex_) = true;  // the last time
   std::thread thread_;
 };
 

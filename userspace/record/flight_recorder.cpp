@@ -144,7 +144,7 @@ struct FlightRecorder::Impl {
   LossInfo loss_info() const;
   OwnCost own_cost() const;
   Result<> write_known(dump::DumpWriter& writer, const DumpMeta& meta, const WindowSnapshot& snapshot,
-                       const std::vector<std::uint32_t>& silent_cpus = {});
+                       const std::vector<kf_loss>& unflushed = {});
   Result<std::uint64_t> write(ByteSink& sink, const Cause& cause) KF_REQUIRES(write_mutex);
 };
 
@@ -425,8 +425,8 @@ DumpMeta FlightRecorder::Impl::describe(const Cause& cause, const WindowInfo& wi
 // What is known apart from the window's chunks and from what only the running kernel can say.
 Result<> FlightRecorder::Impl::write_known(dump::DumpWriter& writer, const DumpMeta& meta,
                                            const WindowSnapshot& snapshot,
-                                           const std::vector<std::uint32_t>& silent_cpus) {
-  std::vector<kf_loss> lost = losses->within(snapshot.info.from_ns, meta.window.to_ns, silent_cpus);
+                                           const std::vector<kf_loss>& unflushed) {
+  std::vector<kf_loss> lost = losses->within(snapshot.info.from_ns, meta.window.to_ns, unflushed);
   lost.insert(lost.end(), snapshot.losses.begin(), snapshot.losses.end());
   KF_TRY(writer.begin(meta.clocks.realtime));
   KF_TRY(writer.meta(meta));
@@ -437,6 +437,7 @@ Result<> FlightRecorder::Impl::write_known(dump::DumpWriter& writer, const DumpM
 // A dump without chunks, for `kflight recover`. The names of kernel functions it finds out itself.
 Result<> FlightRecorder::Impl::save_state() {
   return window->file()->save_state([this](ByteSink& sink) -> Result<> {
+    const StackKeeper::Hold stacks_held(stacks ? &*stacks : nullptr);
     const WindowSnapshot known = window->pin_base();
     dump::DumpWriter writer(sink, kStateZstdLevel);
     KF_TRY(write_known(writer, describe({}, known.info, boottime_ns()), known));
@@ -459,13 +460,16 @@ Result<std::uint64_t> FlightRecorder::Impl::write(ByteSink& sink, const Cause& c
   links.add(tasks);
   const std::uint64_t end_ns = boottime_ns();
   KF_TRY_ASSIGN(const std::vector<std::uint32_t> silent_cpus, loader->flush());
-  consumer->drain();
+  std::vector<kf_loss> unflushed = losses->unflushed(silent_cpus, end_ns);
+  const std::vector<kf_loss> not_drained = losses->unflushed(online_cpus(), end_ns);
+  if (!consumer->drain()) unflushed = not_drained;
+  StackKeeper::Hold stacks_held(stacks ? &*stacks : nullptr);
   WindowSnapshot snapshot = window->pin();
   count_losses();  // those of the last second are this dump's, too
   const std::vector<kf_open_call> calls = open_calls(*loader, tasks);
 
   dump::DumpWriter writer(sink);
-  KF_TRY(write_known(writer, describe(cause, snapshot.info, end_ns), snapshot, silent_cpus));
+  KF_TRY(write_known(writer, describe(cause, snapshot.info, end_ns), snapshot, unflushed));
   KF_TRY(writer.schema(dump::schema_json()));
   KF_TRY(writer.tasks(tasks));
   KF_TRY(writer.open_calls(calls));
@@ -474,6 +478,7 @@ Result<std::uint64_t> FlightRecorder::Impl::write(ByteSink& sink, const Cause& c
     stacks->settle(waiting);
     KF_TRY_ASSIGN(const auto of_stacks, stacks->write(writer, snapshot.base_stacks, waiting));
     kernel_addresses.insert(kernel_addresses.end(), of_stacks.begin(), of_stacks.end());
+    stacks_held.release();
   }
   KF_TRY(writer.kernel_symbols(kernel_symbols.of(kernel_addresses)));
   links.add(snapshot.base_tasks);

@@ -14,12 +14,14 @@
 #include <bit>
 #include <cerrno>
 #include <charconv>
+#include <chrono>
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <numeric>
 #include <string_view>
+#include <thread>
 
 #include "base/errors.hpp"
 #include "base/log.hpp"
@@ -35,7 +37,8 @@ namespace {
 
 constexpr std::uint32_t kCpusPerRing = 16;
 constexpr std::uint32_t kOtherDescriptors = 512;  // programs, maps and links, the control socket and dumps: about 150
-constexpr int kFlushTries = 100;  // a batch is busy for well under a microsecond
+constexpr int kFlushTries = 100;  // a batch is busy for well under a microsecond ...
+constexpr std::chrono::milliseconds kFlushPause{1};  // ... and a full ring is being read
 
 // The end of what libbpf printed, for the error message of a failed load: the verifier gives its reason last. Loading is
 // single-threaded.
@@ -389,16 +392,17 @@ Result<std::vector<std::uint32_t>> Loader::flush() const {
     LIBBPF_OPTS(bpf_test_run_opts, options, .flags = BPF_F_TEST_RUN_ON_CPU, .cpu = cpu);
     int tries = 0;
     do {
+      if (options.retval == KF_FLUSH_NO_ROOM) std::this_thread::sleep_for(kFlushPause);
       options.retval = 0;
       if (bpf_prog_test_run_opts(program, &options)) {
         if (errno == ENXIO) {  // went offline since we looked
-          options.retval = 1;
+          options.retval = KF_FLUSH_BUSY;
           break;
         }
         return errno_error(errno, fmt::format("flushing the batch of CPU {}", cpu));
       }
-    } while (options.retval == 1 && ++tries < kFlushTries);
-    if (options.retval == 1) silent.push_back(cpu);
+    } while (options.retval != 0 && ++tries < kFlushTries);
+    if (options.retval != 0) silent.push_back(cpu);
   }
   return silent;
 }

@@ -97,8 +97,17 @@ LossInfo LossWatch::totals() const {
   return info;
 }
 
+std::vector<kf_loss> LossWatch::unflushed(const std::vector<std::uint32_t>& cpus, std::uint64_t to_ns) const {
+  std::vector<kf_loss> lost;
+  for (const std::uint32_t cpu : cpus) {
+    const std::uint64_t since_ns = cpu < lanes_.size() ? lanes_[cpu].last_ns.load(std::memory_order_relaxed) : 0;
+    lost.push_back({.kind = KF_LOSS_UNFLUSHED, .lane = cpu, .from_ns = since_ns, .to_ns = to_ns, .count = 0});
+  }
+  return lost;
+}
+
 std::vector<kf_loss> LossWatch::within(std::uint64_t from_ns, std::uint64_t to_ns,
-                                       const std::vector<std::uint32_t>& silent) const {
+                                       const std::vector<kf_loss>& unflushed) const {
   MutexLock lock(mutex_);
   std::vector<kf_loss> recent;
   std::copy_if(entries_.begin(), entries_.end(), std::back_inserter(recent),
@@ -116,8 +125,8 @@ std::vector<kf_loss> LossWatch::within(std::uint64_t from_ns, std::uint64_t to_n
     if (coming.from_ns != 0) lose(KF_LOSS_ONLINE, cpu, coming.from_ns, to_ns);
   }
   for (const auto& [cpu, since_ns] : unsampled_) lose(KF_LOSS_STACK, cpu, std::max(since_ns, from_ns), to_ns);
-  for (const std::uint32_t cpu : silent)
-    if (!absent_.contains(cpu)) lose(KF_LOSS_UNFLUSHED, cpu, handed_over_until(cpu), to_ns);
+  for (const kf_loss& loss : unflushed)
+    if (!absent_.contains(loss.lane)) lose(loss.kind, loss.lane, std::max<std::uint64_t>(loss.from_ns, from_ns), loss.to_ns);
   return recent;
 }
 

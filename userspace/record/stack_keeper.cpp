@@ -36,6 +36,7 @@ void StackKeeper::settle(std::span<const WaitingStack> waiting) {
 }
 
 void StackKeeper::tidy(const Window& window) {
+  if (holds_ != 0) return;
   const std::uint64_t begin_ns = window.stats().info.from_ns;
   maps_.forget_dead(begin_ns, boottime_ns());
   MutexLock lock(mutex_);

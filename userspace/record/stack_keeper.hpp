@@ -6,10 +6,12 @@
 // there, and a dump goes without what it does not bring within `kPatience`.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/mutex.hpp"
@@ -27,6 +29,23 @@ class StackKeeper {
   // `resend` has the kernel send every stack in use again. `on_start` is called on the thread that reads, before this returns.
   explicit StackKeeper(std::function<void()> resend, const std::function<void()>& on_start = {})
       : store_(kMaxBytes, std::move(resend)), reader_(kPatience, on_start) {}
+
+  // While one lives nothing is forgotten: from before the window is pinned until its stacks are written.
+  class Hold {
+   public:
+    explicit Hold(StackKeeper* keeper) : keeper_(keeper) {  // may be null
+      if (keeper_ != nullptr) ++keeper_->holds_;
+    }
+    ~Hold() { release(); }
+    Hold(const Hold&) = delete;
+    Hold& operator=(const Hold&) = delete;
+    void release() {
+      if (StackKeeper* const keeper = std::exchange(keeper_, nullptr)) --keeper->holds_;
+    }
+
+   private:
+    StackKeeper* keeper_;
+  };
 
   void on_stack(std::span<const std::byte> record) KF_EXCLUDES(mutex_);
   void on_target(std::uint32_t tgid);
@@ -48,6 +67,7 @@ class StackKeeper {
   static constexpr std::uint64_t kMaxBytes = 16 << 20;
   static constexpr std::chrono::nanoseconds kPatience = std::chrono::milliseconds(250);
 
+  std::atomic<unsigned> holds_ = 0;
   mutable Mutex mutex_;
   StackStore store_ KF_GUARDED_BY(mutex_);
   PatientThread reader_;

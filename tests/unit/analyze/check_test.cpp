@@ -149,6 +149,16 @@ TEST_F(Check, ThreadThatIsHiddenAtTheWindowsBegin_LeavesAHole) {
   EXPECT_EQ(check("one-thread-per-cpu").remarks.at(0).count, 2u);  // and the CPU of which nothing is heard
 }
 
+// Where threads are hidden at all, one may have had a CPU from before the recording on.
+TEST_F(Check, CpuOfWhichNothingIsHeardUntilLater_MayHaveRunAHiddenThread) {
+  file.task(5, "five", 9ms).task(7, "seven", 9ms);
+  file.add(begin_turn(cpu0, 5).after(1us).switch_to(0, KF_ST_SLEEP).after(5us).wakeup(5, 0).after(1us).switch_to(5).build());
+  file.add(cpu1.at(50us).waking(9).build());
+  expect_violated("wake-before-run", "nobody woke it");
+  file.add(cpu0.after(1us).switch_to(70, KF_ST_RUNNING, {.nsw = 1}).after(1us).current(7).waking(9).build());
+  expect_excused("wake-before-run");
+}
+
 TEST_F(Check, EventOfAThreadThatIsNotThere_IsViolated) {
   file.add(cpu0.after(1us).switch_to(7).after(1us).current(8).waking(9).build());
   expect_violated("current-task", "thread 8 acts on this CPU, but the last switch put 7 there");

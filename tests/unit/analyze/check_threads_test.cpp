@@ -144,6 +144,28 @@ TEST_F(Check, WakeupWithoutWakingInScopeTarget_IsNoViolation) {
   EXPECT_NE(check("wake-before-run").verdict, Verdict::kViolated);
 }
 
+// A process that a target forks is none itself then: of its switches only those with targets are recorded.
+TEST_F(Check, ChildThatIsNotFollowedInScopeTarget_IsNotJudged) {
+  file.meta.config.scope = "target";
+  file.meta.config.target_pids = {5};
+  file.task(5, "five", 9ms, 0, 1us).task(9, "nine", 9ms);
+  file.add(cpu0.after(1us)
+               .fork(5, 9, 9)
+               .after(1us)
+               .switch_to(9, KF_ST_RUNNING, {.nsw = 1})
+               .after(1us)
+               .switch_to(5, KF_ST_RUNNING, {.preempt = true, .nsw = 1})
+               .after(1us)
+               .switch_to(9, KF_ST_RUNNING, {.nsw = 2})
+               .after(1us)
+               .switch_to(5, KF_ST_RUNNING, {.preempt = true, .nsw = 9})
+               .build());
+  file.meta.config.follow = true;
+  EXPECT_EQ(check("thread-sequence").verdict, Verdict::kViolated);
+  file.meta.config.follow = false;
+  EXPECT_NE(check("thread-sequence").verdict, Verdict::kViolated);
+}
+
 TEST_F(Check, WakingBeforeTheSwitchOut_IsNoViolation) {
   file.add(cpu1.at(20us).waking(5).build());
   file.add(begin_turn(cpu0, 5).at(21us).switch_to(7).after(5us).switch_to(5, KF_ST_RUNNING).build());

@@ -93,6 +93,25 @@ TEST_F(KernelTimes, WaitingCountedAsRunning_IsOk) {
   EXPECT_EQ(report().verdict, Verdict::kOk);
 }
 
+// To the kernel who has no CPU quota left still waits for a CPU.
+TEST_F(KernelTimes, WithoutQuotaCountsAsWaiting) {
+  ChunkBuilder cpu{0, {.start = 2ms, .cur_tid = 5, .seq = 1, .events_before = 4}};
+  file.add(cpu.woken(9)
+               .after(1us)
+               .switch_to(9, KF_ST_RUNNING, {.nsw = 2})
+               .after(1us)
+               .switch_to(5, KF_ST_RUNNING, {.preempt = true, .throttled = true, .nsw = 2})
+               .after(20ms)
+               .switch_to(9, KF_ST_RUNNING, {.nsw = 3})
+               .after(1us)
+               .switch_to(5, KF_ST_SLEEP, {.nsw = 3})
+               .build());
+  kernel().run_delay_ns += 20'000'000;
+  kernel().run_count = kernel().nvcsw = 3;
+  EXPECT_EQ(report().verdict, Verdict::kOk);
+  EXPECT_EQ(report().checked, 1u);
+}
+
 TEST_F(KernelTimes, MoreTurnsThanSeen_IsViolated) {
   kernel().run_count = 2;
   EXPECT_THAT(report().evidence.at(0).what, HasSubstr("came to a CPU 2 times"));

@@ -38,7 +38,7 @@ class LossWatchTest : public testing::Test {
 
   std::vector<Told> told(const std::vector<std::uint32_t>& silent = {}) const {
     std::vector<Told> out;
-    for (const kf_loss& loss : watch_.within(kWindowBegin, kWindowEnd, silent))
+    for (const kf_loss& loss : watch_.within(kWindowBegin, kWindowEnd, watch_.unflushed(silent, kWindowEnd)))
       out.push_back({loss.kind, loss.lane, loss.from_ns, loss.to_ns});
     return out;
   }
