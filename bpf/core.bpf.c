@@ -56,9 +56,10 @@ int kf_flush(void *ctx) {
   b->busy = 1;
   barrier();
   if (b->n) {
+    u32 n = b->n, events = b->events, hits = b->hits, seq = b->seq;
+    u64 last_ns = b->last_ns, events_total = b->events_total;
     u64 now = bpf_ktime_get_boot_ns();
     if (now > b->last_ns && b->n < KF_CHUNK_WORDS) {
-      u32 n = b->n;
       u32 words = put_open_call(b, now, &b->words[(n + 1) & KF_BATCH_MASK]);
       if (words) {
         b->words[n & KF_BATCH_MASK] = kf_pack_time(now - b->last_ns);
@@ -69,12 +70,13 @@ int kf_flush(void *ctx) {
         b->events_total++;
       }
     }
-    u32 n = b->n, events = b->events, hits = b->hits, seq = b->seq;
     if (kf_send(b, KF_CHUNK_FLUSHED)) {
       b->n = n;
       b->events = events;
       b->hits = hits;
       b->seq = seq;
+      b->last_ns = last_ns;
+      b->events_total = events_total;
       result = KF_FLUSH_NO_ROOM;
     }
   }

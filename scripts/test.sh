@@ -36,13 +36,14 @@ if [ "$(id -u)" -ne 0 ]; then
   echo "test.sh: NOT ROOT: the integration tests need root to load BPF programs and will be reported as skipped" >&2
 fi
 
+recordings=() # PIDs
 step() { printf '==== %d:%02d %s\n' $((SECONDS / 60)) $((SECONDS % 60)) "$*"; }
 
 # One command at a time that takes what the steps beside it leave of the CPUs; what it said is told when it is done.
 beside() {
   setsid chrt --idle 0 "$@" >.build/beside.log 2>&1 &
   beside=$!
-  trap 'kill -- -"$beside" 2>/dev/null || true' EXIT
+  trap 'kill -- -"$beside" "${recordings[@]}" 2>/dev/null || true' EXIT
 }
 finish() {
   local status=0
@@ -95,14 +96,22 @@ fi
 if [ "$fuzz_seconds" -gt 0 ]; then
   beside bench/fuzz.sh --seconds "$fuzz_seconds" --seed 1 --at-once $((2 * jobs + 1))
 fi
-# The recorder's threads at their real work. Leaks are looked for in the unit tests only: the recorder's own filter of system
-# calls refuses what that takes.
-for preset in "${sanitizers[@]}"; do
-  step "$preset: recording"
-  KF_KFLIGHT=$PWD/.build/$preset/kflight ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1 \
-    TSAN_OPTIONS=halt_on_error=1 setarch -R .build/release/tests/integration/integration --gtest_brief=1 \
-    --gtest_filter='Control.*:Trigger.*'
-done
+# The recorder's threads at their real work, which is waiting for the most part: at once. Leaks are looked for in the unit
+# tests only: the recorder's own filter of system calls refuses what that takes.
+if [ ${#sanitizers[@]} -gt 0 ]; then
+  step "recording: ${sanitizers[*]}"
+  for preset in "${sanitizers[@]}"; do
+    KF_KFLIGHT=$PWD/.build/$preset/kflight ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1 \
+      TSAN_OPTIONS=halt_on_error=1 setarch -R .build/release/tests/integration/integration --gtest_brief=1 \
+      --gtest_filter='Control.*:Trigger.*' >".build/$preset/recording.log" 2>&1 &
+    recordings+=($!)
+  done
+  status=0
+  for recording in "${recordings[@]}"; do wait "$recording" || status=$?; done
+  recordings=()
+  for preset in "${sanitizers[@]}"; do cat ".build/$preset/recording.log"; done
+  [ "$status" -eq 0 ] || exit "$status"
+fi
 if [ "$fuzz_seconds" -gt 0 ]; then
   step fuzzing
   finish

@@ -84,8 +84,8 @@ struct FlightRecorderConfig {
   // killed: a path on a tmpfs. Where that cannot be, a warning says why and recording goes on without. Empty: nowhere.
   std::string window_file;
 
-  // Called on the recorder's own thread within about a millisecond of a trigger firing, once for a call, however many
-  // triggers it meets (Cause::also). Must not block for long, and must not call write_to: that is another thread's work,
+  // Called on the recorder's own thread within about a millisecond of a trigger firing, once for all that a call meets at
+  // that moment (Cause::also). Must not block for long, and must not call write_to: that is another thread's work,
   // after the time it wants to see of what follows.
   std::function<void(const Cause&)> on_trigger;
   // A call that on_trigger reported as in flight has returned (kf_ctl::type is KF_CTL_RESOLVED). exit_ns 0: it is not in
@@ -108,7 +108,7 @@ struct RecorderStats {
   std::uint64_t hits_seen = 0;
   std::uint64_t events_evicted = 0;
   std::uint64_t chunks_seen = 0;
-  std::uint64_t triggers_fired = 0;   // calls that met a trigger, merged ones included
+  std::uint64_t triggers_fired = 0;   // what on_trigger was called for, and merged_firings
   std::uint64_t dumps_written = 0;
   std::uint64_t targets_alive = 0;    // processes; 0 with Target::everyone
   std::string window_file;            // where the window is found if this process dies; empty: it is lost then

@@ -49,25 +49,24 @@ std::uint64_t count(const Dump& dump, Interval interval, Test passes) {
   return found;
 }
 
-// How long at least one CPU was not seen in the interval, by the recorder's own losses or because it ran a thread that the
-// system hides from any recorder.
-inline std::uint64_t blind_ns(const std::string& path, Interval interval) {
-  const model::Trace trace(open_dump(path));
-  return trace.timeline().losses().blind_ns(interval.t0, interval.t1);
-}
-
-// A run whose single events count is made again, up to twice, when the recorder was blind meanwhile. `record` makes it,
-// `is_blind` judges it.
-template <class Record, class IsBlind>
-auto seeing_all(Record record, IsBlind is_blind) {
-  auto run = record();
-  for (int again = 0; again < 2 && is_blind(run); ++again) run = record();
-  return run;
-}
-
 inline std::uint64_t lost_events(const Dump& dump) {
   const LossInfo& losses = dump.meta().losses;
   return losses.ring_events + losses.nested_events + losses.recursion + losses.window;
+}
+
+// A CPU was not seen in the interval, and not for the recorder's own losses: it ran a thread that the system hides.
+inline bool ran_hidden_thread(const std::string& path, Interval interval) {
+  const model::Trace trace(open_dump(path));
+  return lost_events(*trace.dump()) == 0 && trace.timeline().losses().blind_ns(interval.t0, interval.t1) != 0;
+}
+
+// A run whose single events count is made again, up to twice, when some of them were hidden. `record` makes it, `hides`
+// judges it.
+template <class Record, class Hides>
+auto seeing_all(Record record, Hides hides) {
+  auto run = record();
+  for (int again = 0; again < 2 && hides(run); ++again) run = record();
+  return run;
 }
 
 class RecordTest : public IntegrationTest {

@@ -16,22 +16,27 @@ namespace {
 class Flush : public IntegrationTest {};
 
 TEST_F(Flush, WithoutRoomInTheRing_KeepsTheBatch) {
-  Workload workload = start_workload("counts");
   kf_config config{};
   config.everyone = 1;
   config.own_tgid = static_cast<std::uint32_t>(getpid());
   config.flush_age_ns = 100'000'000;
   auto caps = record::read_kernel_caps();
   ASSERT_TRUE(caps) << caps.error().what;
-  auto loader = record::Loader::load(config, *caps, {.ring_bytes = 16 << 10, .open_calls_max = 64});
-  ASSERT_TRUE(loader) << loader.error().what;
-  ASSERT_TRUE(loader->attach());
-  workload.go();
-  workload.report();  // nobody reads the ring meanwhile
-  loader->detach();
-  const auto unable = loader->flush();
-  ASSERT_TRUE(unable) << unable.error().what;
-  ASSERT_FALSE(unable->empty());
+  std::optional<record::Loader> loader;
+  std::vector<std::uint32_t> unable;
+  for (int i = 0; i < 10 && unable.empty(); ++i) {  // what is left of the ring may be just enough
+    Workload workload = start_workload("counts");
+    auto loaded = record::Loader::load(config, *caps, {.ring_bytes = 16 << 10, .open_calls_max = 64});
+    ASSERT_TRUE(loaded) << loaded.error().what;
+    loader.emplace(std::move(*loaded));
+    ASSERT_TRUE(loader->attach());
+    workload.go();
+    workload.report();  // nobody reads the ring meanwhile
+    loader->detach();
+    unable = loader->flush().value();
+    workload.end();
+  }
+  ASSERT_FALSE(unable.empty());
 
   std::map<std::uint16_t, std::uint64_t> events;  // by CPU; consumer's thread, but while nothing is in the rings
   record::LossWatch losses(record::online_cpus().back() + 1);
@@ -51,7 +56,7 @@ TEST_F(Flush, WithoutRoomInTheRing_KeepsTheBatch) {
   EXPECT_THAT(loader->flush().value(), testing::IsEmpty());
   EXPECT_TRUE(consumer.drain());
   consumer.stop();
-  for (const std::uint32_t cpu : *unable) {
+  for (const std::uint32_t cpu : unable) {
     const auto lane = static_cast<std::uint16_t>(cpu);
     EXPECT_GT(events.at(lane), before.contains(lane) ? before.at(lane) : 0u) << "CPU " << cpu;
   }

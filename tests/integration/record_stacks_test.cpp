@@ -36,7 +36,7 @@ class Stacks : public RecordTest {
   // The program that is about stacks, recorded with these arguments; with `gone`, dumped when it has ended.
   Run record(const Words& more, bool gone) {
     return seeing_all([&] { return record_once(more, gone); },
-                      [](const Run& run) { return blind_ns(run.path, run.interval()) != 0; });
+                      [](const Run& run) { return ran_hidden_thread(run.path, run.interval()); });
   }
   // `kflight record` of a command, which dumps once; blind in its slow call or not.
   std::string record_command(Words words) {
@@ -54,7 +54,7 @@ class Stacks : public RecordTest {
         },
         [](const std::string& path) {
           const Cause cause = open_dump(path).meta().cause;
-          return blind_ns(path, {cause.enter_ns, cause.exit_ns}) != 0;
+          return ran_hidden_thread(path, {cause.enter_ns, cause.exit_ns});
         });
   }
   // Every stack of this thread in the dump, by role.

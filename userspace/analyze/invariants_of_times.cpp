@@ -26,7 +26,7 @@ constexpr std::uint64_t kAwayNs = 1'000'000;
 
 struct Lived {
   std::uint64_t run_ns = 0;
-  std::uint64_t queued_ns = 0;  // from the enqueue on, not from the waking; without a CPU quota it counts, too
+  std::uint64_t queued_ns = 0;  // from the enqueue on, not from the waking; out of CPU quota it counts, too
   std::uint64_t turns = 0;      // on a CPU
 };
 

@@ -74,13 +74,14 @@ void write_to_stderr(std::string_view text) {
   static std::uint64_t left_out = 0;
   const MutexLock lock(order);
   std::string all;
+  std::size_t behind_notice = text.size();
   if (!waits_for_stderr) {
     if (!stderr_takes_some()) {
       ++left_out;
       return;
     }
     if (left_out != 0) {
-      all = fmt::format("kflight: {} messages are not here: standard error did not take them\n", std::exchange(left_out, 0));
+      all = fmt::format("kflight: {} messages are not here: standard error did not take them\n", left_out);
       all += text;
       text = all;
     }
@@ -90,10 +91,11 @@ void write_to_stderr(std::string_view text) {
     if (written > 0)
       text.remove_prefix(static_cast<std::size_t>(written));
     else if (errno == EAGAIN)
-      return void(++left_out);
+      return void(left_out = text.size() > behind_notice ? left_out + 1 : 1);
     else if (errno != EINTR)
       return;
   }
+  left_out = 0;
 }
 
 bool log_enabled(LogLevel level) noexcept {

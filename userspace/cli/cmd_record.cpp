@@ -60,6 +60,7 @@ class Lines {
   // False: so much waits already that this line is left out.
   bool add(std::string_view line) {
     constexpr std::size_t kMost = 1 << 20;
+    flush();
     const bool has_room = waiting_.size() + line.size() < kMost;
     if (has_room) waiting_.append(line).push_back('\n');
     flush();

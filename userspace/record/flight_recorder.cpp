@@ -260,8 +260,8 @@ Result<> FlightRecorder::Impl::bring_up() {
       .on_start = config.on_thread_start,
       .on_chunk =
           [this](const void* chunk, std::size_t bytes) {
-            if (bytes >= sizeof(kf_chunk)) losses->see(*static_cast<const kf_chunk*>(chunk));
             window->append(chunk, bytes);
+            if (bytes >= sizeof(kf_chunk)) losses->see(*static_cast<const kf_chunk*>(chunk));
           },
       .on_control = [this](const kf_ctl& record) { on_control(record); },
       .on_stack =
@@ -437,11 +437,14 @@ Result<> FlightRecorder::Impl::write_known(dump::DumpWriter& writer, const DumpM
 // A dump without chunks, for `kflight recover`. The names of kernel functions it finds out itself.
 Result<> FlightRecorder::Impl::save_state() {
   return window->file()->save_state([this](ByteSink& sink) -> Result<> {
-    const StackKeeper::Hold stacks_held(stacks ? &*stacks : nullptr);
+    StackKeeper::Hold stacks_held(stacks ? &*stacks : nullptr);
     const WindowSnapshot known = window->pin_base();
+    std::optional<StackKeeper::Collected> of_stacks;
+    if (stacks) of_stacks = stacks->collect(known.base_stacks, {});
+    stacks_held.release();
     dump::DumpWriter writer(sink, kStateZstdLevel);
     KF_TRY(write_known(writer, describe({}, known.info, boottime_ns()), known));
-    if (stacks) KF_TRY(stacks->write(writer, known.base_stacks, {}));
+    if (of_stacks) KF_TRY(of_stacks->write(writer));
     KF_TRY(writer.finish());
     return {};
   });
@@ -460,13 +463,18 @@ Result<std::uint64_t> FlightRecorder::Impl::write(ByteSink& sink, const Cause& c
   links.add(tasks);
   const std::uint64_t end_ns = boottime_ns();
   KF_TRY_ASSIGN(const std::vector<std::uint32_t> silent_cpus, loader->flush());
-  std::vector<kf_loss> unflushed = losses->unflushed(silent_cpus, end_ns);
-  const std::vector<kf_loss> not_drained = losses->unflushed(online_cpus(), end_ns);
-  if (!consumer->drain()) unflushed = not_drained;
+  const bool drained = consumer->drain();
+  const std::vector<kf_loss> unflushed = losses->unflushed(drained ? silent_cpus : online_cpus(), end_ns);
   StackKeeper::Hold stacks_held(stacks ? &*stacks : nullptr);
   WindowSnapshot snapshot = window->pin();
   count_losses();  // those of the last second are this dump's, too
   const std::vector<kf_open_call> calls = open_calls(*loader, tasks);
+  std::optional<StackKeeper::Collected> of_stacks;
+  if (stacks) {
+    stacks->settle(waiting);
+    of_stacks = stacks->collect(snapshot.base_stacks, waiting);
+  }
+  stacks_held.release();
 
   dump::DumpWriter writer(sink);
   KF_TRY(write_known(writer, describe(cause, snapshot.info, end_ns), snapshot, unflushed));
@@ -474,11 +482,10 @@ Result<std::uint64_t> FlightRecorder::Impl::write(ByteSink& sink, const Cause& c
   KF_TRY(writer.tasks(tasks));
   KF_TRY(writer.open_calls(calls));
   std::vector<std::uint64_t> kernel_addresses = loader->work_functions();
-  if (stacks) {
-    stacks->settle(waiting);
-    KF_TRY_ASSIGN(const auto of_stacks, stacks->write(writer, snapshot.base_stacks, waiting));
-    kernel_addresses.insert(kernel_addresses.end(), of_stacks.begin(), of_stacks.end());
-    stacks_held.release();
+  if (of_stacks) {
+    KF_TRY(of_stacks->write(writer));
+    kernel_addresses.insert(kernel_addresses.end(), of_stacks->kernel_addresses.begin(), of_stacks->kernel_addresses.end());
+    of_stacks.reset();
   }
   KF_TRY(writer.kernel_symbols(kernel_symbols.of(kernel_addresses)));
   links.add(snapshot.base_tasks);

@@ -37,8 +37,9 @@ namespace {
 
 constexpr std::uint32_t kCpusPerRing = 16;
 constexpr std::uint32_t kOtherDescriptors = 512;  // programs, maps and links, the control socket and dumps: about 150
-constexpr int kFlushTries = 100;  // a batch is busy for well under a microsecond ...
-constexpr std::chrono::milliseconds kFlushPause{1};  // ... and a full ring is being read
+constexpr int kFlushTries = 100;  // a batch is busy for well under a microsecond
+constexpr std::chrono::milliseconds kFlushPause{1};  // a full ring is being read
+constexpr int kFlushPauses = 50;  // of a flush, as it must not take long; shorter than kf_config.flush_age_ns
 
 // The end of what libbpf printed, for the error message of a failed load: the verifier gives its reason last. Loading is
 // single-threaded.
@@ -388,21 +389,22 @@ void Loader::resend_stacks() const noexcept {
 Result<std::vector<std::uint32_t>> Loader::flush() const {
   const int program = bpf_program__fd(impl_->object->progs.kf_flush);
   std::vector<std::uint32_t> silent;
+  int pauses = 0;
   for (const std::uint32_t cpu : online_cpus()) {
     LIBBPF_OPTS(bpf_test_run_opts, options, .flags = BPF_F_TEST_RUN_ON_CPU, .cpu = cpu);
-    int tries = 0;
-    do {
-      if (options.retval == KF_FLUSH_NO_ROOM) std::this_thread::sleep_for(kFlushPause);
+    bool handed_over = false;
+    for (int tries = 0; !handed_over && tries < kFlushTries; ++tries) {
       options.retval = 0;
       if (bpf_prog_test_run_opts(program, &options)) {
-        if (errno == ENXIO) {  // went offline since we looked
-          options.retval = KF_FLUSH_BUSY;
-          break;
-        }
+        if (errno == ENXIO) break;  // went offline since we looked
         return errno_error(errno, fmt::format("flushing the batch of CPU {}", cpu));
       }
-    } while (options.retval != 0 && ++tries < kFlushTries);
-    if (options.retval != 0) silent.push_back(cpu);
+      handed_over = options.retval == 0;
+      if (options.retval != KF_FLUSH_NO_ROOM) continue;
+      if (++pauses > kFlushPauses) break;
+      std::this_thread::sleep_for(kFlushPause);
+    }
+    if (!handed_over) silent.push_back(cpu);
   }
   return silent;
 }

@@ -57,8 +57,8 @@ class Loader {
   // Every stack that is met from now on is sent again.
   void resend_stacks() const noexcept;
 
-  // Sends every CPU's batch. Returns the CPUs that did not: their batch stayed busy or their ring full, for a tenth of a
-  // second, or they have just gone offline. What did not fit stays in the batch.
+  // Sends every CPU's batch. Returns the CPUs that did not: their batch stayed busy, their ring full for 50 ms of waiting in
+  // all, or they have just gone offline. What did not fit stays in the batch until the CPU fills it or it grows old.
   Result<std::vector<std::uint32_t>> flush() const;
   Result<std::vector<kf_task>> snapshot() const;
   // The target's threads in waits whose stacks are yet to be told; none when all are told at once.

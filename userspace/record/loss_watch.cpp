@@ -101,7 +101,8 @@ std::vector<kf_loss> LossWatch::unflushed(const std::vector<std::uint32_t>& cpus
   std::vector<kf_loss> lost;
   for (const std::uint32_t cpu : cpus) {
     const std::uint64_t since_ns = cpu < lanes_.size() ? lanes_[cpu].last_ns.load(std::memory_order_relaxed) : 0;
-    lost.push_back({.kind = KF_LOSS_UNFLUSHED, .lane = cpu, .from_ns = since_ns, .to_ns = to_ns, .count = 0});
+    if (since_ns < to_ns)
+      lost.push_back({.kind = KF_LOSS_UNFLUSHED, .lane = cpu, .from_ns = since_ns, .to_ns = to_ns, .count = 0});
   }
   return lost;
 }

@@ -32,8 +32,8 @@ class LossWatch {
   void on_hotplug(const kf_ctl& step) KF_EXCLUDES(mutex_);  // a KF_CTL_CPU
 
   LossInfo totals() const KF_EXCLUDES(mutex_);  // all but what the window dropped
-  // What a dump that ends at to_ns lacks of CPUs whose newest events could not be had: all since their last chunk so far. To be
-  // asked before the window is pinned, so that no later chunk, which the dump has not, counts.
+  // What a dump that ends at to_ns lacks of CPUs whose newest events could not be had: all since the last chunk that was
+  // seen. To be asked before the window is pinned, and chunks to be seen when they are in it.
   std::vector<kf_loss> unflushed(const std::vector<std::uint32_t>& cpus, std::uint64_t to_ns) const;
   // Losses that may lie at or after from_ns, of a dump that ends at to_ns.
   std::vector<kf_loss> within(std::uint64_t from_ns, std::uint64_t to_ns, const std::vector<kf_loss>& unflushed = {})

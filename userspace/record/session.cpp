@@ -330,13 +330,20 @@ void Session::on_fired(const Cause& cause) {
     policy_.fire_more(1);
     return count_merged_firings();
   }
-  const Verdict verdict = policy_.fire(boottime_ns(), triggers_of(cause));
+  // The dump is named after one that may start it.
+  const std::uint64_t now_ns = boottime_ns();
+  std::vector<std::string> triggers = triggers_of(cause);
+  const auto free = std::ranges::find_if(triggers, [&](const auto& trigger) { return policy_.is_free(now_ns, trigger); });
+  if (free != triggers.end()) std::rotate(triggers.begin(), free, free + 1);
+  const Verdict verdict = policy_.fire(now_ns, triggers);
   count_merged_firings();
   if (verdict != Verdict::kDump) return;
   pending_ = cause;
+  pending_->trigger = triggers.front();
+  pending_->also.assign(triggers.begin() + 1, triggers.end());
   ends_.expect(cause);
   pending_due_ = Clock::now() + options_.post;
-  observer_.on_trigger(cause, options_.post);
+  observer_.on_trigger(*pending_, options_.post);
 }
 
 // They came within a millisecond of the last one that on_fired was told, so they get what that one got as long as they are

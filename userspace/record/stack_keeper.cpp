@@ -48,31 +48,32 @@ std::uint64_t StackKeeper::lost() const {
   return store_.lost();
 }
 
-Result<std::vector<std::uint64_t>> StackKeeper::write(dump::DumpWriter& writer,
-                                                      std::span<const kf_base_stack> base_stacks,
-                                                      std::span<const WaitingStack> waiting) {
-  std::vector<kf_base_stack> waits(base_stacks.begin(), base_stacks.end());
+StackKeeper::Collected StackKeeper::collect(std::span<const kf_base_stack> base_stacks,
+                                            std::span<const WaitingStack> waiting) {
+  Collected all;
+  all.waits.assign(base_stacks.begin(), base_stacks.end());
   for (const WaitingStack& stack : waiting) {
     kf_stack user{};
     if (!stack.user.empty()) std::memcpy(&user, stack.user.data(), sizeof user);
-    waits.push_back({stack.waiter.tid, 0, stack.waiter.out_ns, stack.waiter.kernel, user.id});
+    all.waits.push_back({stack.waiter.tid, 0, stack.waiter.out_ns, stack.waiter.kernel, user.id});
   }
-  dump::RecordBlob stacks;
   std::vector<std::uint32_t> processes;
-  std::vector<std::uint64_t> addresses;
   {
     MutexLock lock(mutex_);
-    stacks = store_.records();
+    all.stacks = store_.records();
     processes = store_.processes();
-    addresses = store_.kernel_addresses();
+    all.kernel_addresses = store_.kernel_addresses();
   }
-  if (stacks.count() == 0) return addresses;
-  const MapsKeeper::Known known = maps_.of(processes);
+  if (all.stacks.count() != 0) all.maps = maps_.of(processes);
+  return all;
+}
+
+Result<> StackKeeper::Collected::write(dump::DumpWriter& writer) const {
+  if (stacks.count() == 0) return {};
   KF_TRY(writer.stacks(stacks));
   KF_TRY(writer.base_stacks(waits));
-  KF_TRY(writer.mappings(known.mappings, known.files));
-  KF_TRY(writer.vdso(own_vdso()));
-  return addresses;
+  KF_TRY(writer.mappings(maps.mappings, maps.files));
+  return writer.vdso(own_vdso());
 }
 
 }  // namespace kflight::record

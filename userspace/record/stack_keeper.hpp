@@ -30,7 +30,16 @@ class StackKeeper {
   explicit StackKeeper(std::function<void()> resend, const std::function<void()>& on_start = {})
       : store_(kMaxBytes, std::move(resend)), reader_(kPatience, on_start) {}
 
-  // While one lives nothing is forgotten: from before the window is pinned until its stacks are written.
+  // What a dump says of stacks.
+  struct Collected {
+    dump::RecordBlob stacks;
+    std::vector<kf_base_stack> waits;
+    MapsKeeper::Known maps;
+    std::vector<std::uint64_t> kernel_addresses;  // that the stacks consist of
+
+    Result<> write(dump::DumpWriter& writer) const;
+  };
+  // While one lives nothing is forgotten: from before the window is pinned until its stacks are collected.
   class Hold {
    public:
     explicit Hold(StackKeeper* keeper) : keeper_(keeper) {  // may be null
@@ -58,10 +67,9 @@ class StackKeeper {
   void tidy(const Window& window) KF_EXCLUDES(mutex_);
 
   std::uint64_t lost() const KF_EXCLUDES(mutex_);
-  // `base_stacks` of waits since before the window, `waiting` of those that go on at its end, as settle() had them. Returns
-  // the addresses in the kernel that the stacks it wrote consist of.
-  Result<std::vector<std::uint64_t>> write(dump::DumpWriter& writer, std::span<const kf_base_stack> base_stacks,
-                                           std::span<const WaitingStack> waiting) KF_EXCLUDES(mutex_);
+  // All that there is. `base_stacks` of waits since before the window, `waiting` of those that go on at its end, as settle()
+  // had them.
+  Collected collect(std::span<const kf_base_stack> base_stacks, std::span<const WaitingStack> waiting) KF_EXCLUDES(mutex_);
 
  private:
   static constexpr std::uint64_t kMaxBytes = 16 << 20;

@@ -6,18 +6,16 @@
 
 namespace kflight::record {
 
+bool TriggerPolicy::is_free(std::uint64_t now_ns, const std::string& trigger) const {
+  const auto turn = turns_.find(trigger);
+  return turn == turns_.end() || (turn->second.dumps_on_their_way == 0 && now_ns >= turn->second.cooldown_until_ns);
+}
+
 Verdict TriggerPolicy::judge(std::uint64_t now_ns, const Triggers& triggers) const {
   if (pending_) return Verdict::kMerged;
   if (closed_ || (options_.max_dumps != 0 && counts_.dumps + writing_ >= options_.max_dumps)) return Verdict::kEnough;
-  const auto is_free = [&](const std::string& trigger) {
-    const auto cooldown = cooldown_until_ns_.find(trigger);
-    return cooldown == cooldown_until_ns_.end() || now_ns >= cooldown->second;
-  };
-  return std::ranges::any_of(triggers, is_free) ? Verdict::kDump : Verdict::kCooldown;
-}
-
-void TriggerPolicy::set_cooldown(const Triggers& triggers, std::uint64_t until_ns) {
-  for (const std::string& trigger : triggers) cooldown_until_ns_[trigger] = until_ns;
+  const bool any = std::ranges::any_of(triggers, [&](const std::string& trigger) { return is_free(now_ns, trigger); });
+  return any ? Verdict::kDump : Verdict::kCooldown;
 }
 
 Verdict TriggerPolicy::fire(std::uint64_t now_ns, const Triggers& triggers) {
@@ -29,7 +27,7 @@ Verdict TriggerPolicy::fire(std::uint64_t now_ns, const Triggers& triggers) {
   ++counts_.fired;
   pending_ = true;
   merged_ = 0;
-  set_cooldown(triggers, UINT64_MAX);
+  for (const std::string& trigger : triggers) ++turns_[trigger].dumps_on_their_way;
   return verdict;
 }
 
@@ -52,7 +50,11 @@ std::uint64_t TriggerPolicy::begin_writing() {
 void TriggerPolicy::finish(std::uint64_t now_ns, const Triggers& triggers, bool written) {
   --writing_;
   const auto cooldown_ns = static_cast<std::uint64_t>(std::max<std::int64_t>(0, options_.cooldown.count()));
-  set_cooldown(triggers, now_ns + std::min(cooldown_ns, UINT64_MAX - now_ns));
+  for (const std::string& trigger : triggers) {
+    Turn& turn = turns_[trigger];
+    --turn.dumps_on_their_way;
+    turn.cooldown_until_ns = now_ns + std::min(cooldown_ns, UINT64_MAX - now_ns);
+  }
   ++(written ? counts_.dumps : counts_.failures);
 }
 

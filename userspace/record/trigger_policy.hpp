@@ -41,9 +41,10 @@ class TriggerPolicy {
 
   explicit TriggerPolicy(const Options& options) : options_(options) {}
 
-  // Each trigger has its own cooldown: one of these without any is enough for a dump, which is then that of all of them.
+  // Each trigger has its own cooldown: one of these that is free is enough for a dump, which is then that of all of them.
   // Their texts are few.
   using Triggers = std::vector<std::string>;
+  bool is_free(std::uint64_t now_ns, const std::string& trigger) const;
   Verdict fire(std::uint64_t now_ns, const Triggers& triggers);
   // Firings that came just after one that fire() was told, or that have their dump already: they never start one.
   void fire_more(std::uint64_t firings);
@@ -61,13 +62,16 @@ class TriggerPolicy {
 
  private:
   Verdict judge(std::uint64_t now_ns, const Triggers& triggers) const;
-  void set_cooldown(const Triggers& triggers, std::uint64_t until_ns);
 
+  struct Turn {
+    std::uint64_t dumps_on_their_way = 0;
+    std::uint64_t cooldown_until_ns = 0;
+  };
   const Options options_;
   bool pending_ = false;
   std::uint64_t merged_ = 0;   // into the pending dump
   std::uint64_t writing_ = 0;  // dumps
-  std::map<std::string, std::uint64_t> cooldown_until_ns_;  // by trigger; UINT64_MAX while its dump is on its way
+  std::map<std::string, Turn> turns_;  // by trigger
   bool closed_ = false;
   Counts counts_;
 };

@@ -93,8 +93,8 @@ TEST_F(KernelTimes, WaitingCountedAsRunning_IsOk) {
   EXPECT_EQ(report().verdict, Verdict::kOk);
 }
 
-// To the kernel who has no CPU quota left still waits for a CPU.
-TEST_F(KernelTimes, WithoutQuotaCountsAsWaiting) {
+// To the kernel whoever is out of CPU quota still waits for a CPU.
+TEST_F(KernelTimes, OutOfQuotaCountsAsWaiting) {
   ChunkBuilder cpu{0, {.start = 2ms, .cur_tid = 5, .seq = 1, .events_before = 4}};
   file.add(cpu.woken(9)
                .after(1us)

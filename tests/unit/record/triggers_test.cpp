@@ -260,6 +260,20 @@ TEST(TriggerPolicy, ACallThatMeetsSeveralTriggersIsOneFiringAndItsDumpIsTheirs) 
   EXPECT_EQ(policy.counts().fired, 3u);
 }
 
+// The first of two dumps that are one trigger's does not end its wait for the second.
+TEST(TriggerPolicy, WhileADumpOfATriggerIsOnItsWayItStartsNoOther) {
+  TriggerPolicy policy({.cooldown = 1s});
+  EXPECT_EQ(policy.fire(1, {"often"}), Verdict::kDump);
+  policy.begin_writing();
+  EXPECT_EQ(policy.fire(2, {"often", "rarely"}), Verdict::kDump);
+  policy.begin_writing();
+  policy.finish(3, {"often"}, true);
+  EXPECT_FALSE(policy.is_free(5 * kSecond, "often"));
+  policy.finish(6 * kSecond, {"often", "rarely"}, true);
+  EXPECT_FALSE(policy.is_free(7 * kSecond - 1, "often"));
+  EXPECT_TRUE(policy.is_free(7 * kSecond, "often"));
+}
+
 TEST(TriggerPolicy, FiringsTheKernelMergedGetWhatTheOneBeforeThemGot) {
   TriggerPolicy policy({.cooldown = 30s});
   EXPECT_EQ(policy.fire(1, {"a"}), Verdict::kDump);
