@@ -36,19 +36,24 @@ if [ "$(id -u)" -ne 0 ]; then
   echo "test.sh: NOT ROOT: the integration tests need root to load BPF programs and will be reported as skipped" >&2
 fi
 
-recordings=() # PIDs
 step() { printf '==== %d:%02d %s\n' $((SECONDS / 60)) $((SECONDS % 60)) "$*"; }
+
+# What runs in the background, each a session of its own: in the background nobody hears Ctrl-C.
+beside='' recordings=()
+end_background() {
+  local session
+  for session in $beside "${recordings[@]}"; do kill -- "-$session" 2>/dev/null || true; done
+}
 
 # One command at a time that takes what the steps beside it leave of the CPUs; what it said is told when it is done.
 beside() {
   setsid chrt --idle 0 "$@" >.build/beside.log 2>&1 &
   beside=$!
-  trap 'kill -- -"$beside" "${recordings[@]}" 2>/dev/null || true' EXIT
 }
 finish() {
   local status=0
   wait "$beside" || status=$?
-  trap - EXIT
+  beside=''
   cat .build/beside.log
   return "$status"
 }
@@ -91,6 +96,7 @@ if [ -n "$soak" ]; then
   cat .build/soak.log
   [ "$status" -eq 0 ] || exit "$status"
 fi
+trap end_background EXIT
 # A minute of fuzzing for each target, with a seed, so that it fails for what was changed; to search for what was always
 # there is bench/fuzz.sh's alone.
 if [ "$fuzz_seconds" -gt 0 ]; then
@@ -102,7 +108,7 @@ if [ ${#sanitizers[@]} -gt 0 ]; then
   step "recording: ${sanitizers[*]}"
   for preset in "${sanitizers[@]}"; do
     KF_KFLIGHT=$PWD/.build/$preset/kflight ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1 \
-      TSAN_OPTIONS=halt_on_error=1 setarch -R .build/release/tests/integration/integration --gtest_brief=1 \
+      TSAN_OPTIONS=halt_on_error=1 setsid setarch -R .build/release/tests/integration/integration --gtest_brief=1 \
       --gtest_filter='Control.*:Trigger.*' >".build/$preset/recording.log" 2>&1 &
     recordings+=($!)
   done

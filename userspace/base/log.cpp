@@ -91,11 +91,11 @@ void write_to_stderr(std::string_view text) {
     if (written > 0)
       text.remove_prefix(static_cast<std::size_t>(written));
     else if (errno == EAGAIN)
-      return void(left_out = text.size() > behind_notice ? left_out + 1 : 1);
+      return void(left_out = waits_for_stderr || text.size() > behind_notice ? left_out + 1 : 1);
     else if (errno != EINTR)
       return;
   }
-  left_out = 0;
+  if (!waits_for_stderr) left_out = 0;
 }
 
 bool log_enabled(LogLevel level) noexcept {

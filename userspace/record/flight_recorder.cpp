@@ -260,8 +260,10 @@ Result<> FlightRecorder::Impl::bring_up() {
       .on_start = config.on_thread_start,
       .on_chunk =
           [this](const void* chunk, std::size_t bytes) {
+            const auto* head = bytes >= sizeof(kf_chunk) ? static_cast<const kf_chunk*>(chunk) : nullptr;
+            if (head != nullptr) losses->see(*head);
             window->append(chunk, bytes);
-            if (bytes >= sizeof(kf_chunk)) losses->see(*static_cast<const kf_chunk*>(chunk));
+            if (head != nullptr) losses->handed_over(*head);
           },
       .on_control = [this](const kf_ctl& record) { on_control(record); },
       .on_stack =

@@ -18,6 +18,11 @@ void LossWatch::start(std::uint64_t now_ns, bool samples) {
   looked_ns_ = now_ns;
 }
 
+void LossWatch::handed_over(const kf_chunk& chunk) noexcept {
+  if (chunk.lane < lanes_.size() && !(chunk.flags & KF_CHUNK_NESTED))
+    lanes_[chunk.lane].last_ns.store(chunk.last_ns, std::memory_order_relaxed);
+}
+
 void LossWatch::see(const kf_chunk& chunk) noexcept {
   if (chunk.lane >= lanes_.size()) return;
   Lane& lane = lanes_[chunk.lane];
@@ -28,7 +33,6 @@ void LossWatch::see(const kf_chunk& chunk) noexcept {
   if (chunk.events_before > lane.events_through)
     ring_events_.fetch_add(chunk.events_before - lane.events_through, std::memory_order_relaxed);
   lane.events_through = chunk.events_before + chunk.n_events;
-  lane.last_ns.store(chunk.last_ns, std::memory_order_relaxed);
   // A nested record enters the ring before the chunk it interrupted, so by now all of them should be here.
   const std::uint64_t seen = lane.nested_received + lane.nested_lost;
   if (chunk.nested_before > seen) {

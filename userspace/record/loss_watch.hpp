@@ -25,7 +25,8 @@ class LossWatch {
 
   // `samples`: the CPUs' running threads are sampled (--sample).
   void start(std::uint64_t now_ns, bool samples = false) KF_EXCLUDES(mutex_);
-  void see(const kf_chunk& chunk) noexcept;
+  void see(const kf_chunk& chunk) noexcept;          // before the window has it: no dump lacks more than is counted
+  void handed_over(const kf_chunk& chunk) noexcept;  // the window has it
   void look(std::uint64_t now_ns, std::uint64_t recursion_misses, std::uint64_t capped, const kf_counters& counters)
       KF_EXCLUDES(mutex_);
 
@@ -33,7 +34,7 @@ class LossWatch {
 
   LossInfo totals() const KF_EXCLUDES(mutex_);  // all but what the window dropped
   // What a dump that ends at to_ns lacks of CPUs whose newest events could not be had: all since the last chunk that was
-  // seen. To be asked before the window is pinned, and chunks to be seen when they are in it.
+  // handed over. To be asked before the window is pinned.
   std::vector<kf_loss> unflushed(const std::vector<std::uint32_t>& cpus, std::uint64_t to_ns) const;
   // Losses that may lie at or after from_ns, of a dump that ends at to_ns.
   std::vector<kf_loss> within(std::uint64_t from_ns, std::uint64_t to_ns, const std::vector<kf_loss>& unflushed = {})

@@ -28,6 +28,7 @@ class LossWatchTest : public testing::Test {
     head.lane = lane;
     head.last_ns = last_ns;
     watch_.see(head);
+    watch_.handed_over(head);
   }
   void begins(std::uint32_t cpu, std::uint32_t step, std::uint64_t ns) { tell(cpu, step, ns, 0, 0); }
   void ends(std::uint32_t cpu, std::uint32_t step, std::uint64_t ns, int error = 0) { tell(cpu, step, ns, 1, error); }
