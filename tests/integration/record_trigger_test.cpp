@@ -4,6 +4,7 @@
 // process is the target itself: it makes the call and knows its own thread and times.
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/select.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -158,6 +159,19 @@ TEST_F(Trigger, SeveralTriggers_SayWhichOneFired) {
   EXPECT_EQ(open_dump(recorder.wait_for_dump()).meta().cause.trigger, "syscall:read!EAGAIN");
   slow_poll(30);
   EXPECT_EQ(open_dump(recorder.wait_for_dump()).meta().cause.trigger, "syscall:poll>20ms");
+  EXPECT_EQ(recorder.stop(), 0);
+}
+
+// A call meets both; the first one has just had its dump.
+TEST_F(Trigger, CallThatMeetsTwo_IsDumpedForTheOneWithoutCooldown) {
+  Recorder recorder =
+      watch_us({"syscall:poll,pselect6>20ms", "syscall:poll>20ms"}, {"--post", "0s", "--cooldown", "1h"});
+  const timespec thirty_ms{0, 30'000'000};
+  pselect(0, nullptr, nullptr, nullptr, &thirty_ms, nullptr);
+  EXPECT_EQ(open_dump(recorder.wait_for_dump()).meta().cause.trigger, "syscall:poll,pselect6>20ms");
+  slow_poll(30);
+  EXPECT_EQ(open_dump(recorder.wait_for_dump()).meta().cause.trigger, "syscall:poll>20ms");
+  EXPECT_EQ(status_of(recorder)["fired"]["total"], 2);
   EXPECT_EQ(recorder.stop(), 0);
 }
 
